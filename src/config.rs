@@ -1,0 +1,519 @@
+//! Every setting, its unit and its default: read once, at cold start, from a function that is the environment.
+//!
+//! [`Settings::read`] turns what was typed into what it means. An unset or empty variable is its default; a malformed one is an
+//! error, never its default. All problems are reported at once, by variable and reason, and no value is repeated: some are
+//! secret, and a log keeps what it is told.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use crate::access_log::Formats;
+use crate::redact::Redactor;
+
+/// Largest body that a batch may have before it is encoded, in bytes; also the default.
+pub const MAX_BATCH_BYTES: usize = 1_000_000;
+
+/// Most that one Firehose record inflates to unless `MAX_RECORD_BYTES` says otherwise, in bytes.
+pub const DEFAULT_MAX_RECORD_BYTES: usize = 33_554_432;
+
+/// Longest time that a setting may name: the longest that a Lambda function runs.
+const MAX_TIME: Duration = Duration::from_secs(900);
+
+/// Longest lifetime that `TOKEN_DEFAULT_TTL_SECONDS` may name: a year.
+const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How the client authenticates at the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenAuthStyle {
+    /// HTTP Basic, RFC 6749 §2.3.1.
+    Basic,
+    /// `client_id` and `client_secret` in the form body.
+    Post,
+    /// The whole request as a JSON object.
+    Json,
+}
+
+/// How the events of a batch are framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadFormat {
+    /// One JSON array.
+    Json,
+    /// One JSON object a line, each with its line feed.
+    Ndjson,
+}
+
+impl PayloadFormat {
+    /// Returns the media type of a body.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// How a body is encoded on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadEncoding {
+    /// As it is.
+    Identity,
+    /// `Content-Encoding: gzip`.
+    Gzip,
+}
+
+/// What Firehose is handed back for a delivered record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archive {
+    /// Nothing.
+    None,
+    /// Its events as NDJSON, one gzip member.
+    Structured,
+}
+
+/// Where the token comes from and where it is kept.
+#[derive(Debug, Clone)]
+pub struct TokenSettings {
+    /// `TOKEN_URL`: the OAuth 2.0 token endpoint.
+    pub url: Url,
+    /// `TOKEN_PARAMETER`: the SecureString that caches the token.
+    pub parameter: String,
+    /// `CREDENTIALS_PARAMETER`: the SecureString with the client's credentials.
+    pub credentials_parameter: String,
+    /// `TOKEN_AUTH_STYLE`.
+    pub auth_style: TokenAuthStyle,
+    /// `TOKEN_SCOPE`.
+    pub scope: Option<String>,
+    /// `TOKEN_AUDIENCE`.
+    pub audience: Option<String>,
+    /// `TOKEN_DEFAULT_TTL_SECONDS`: the lifetime of a token that does not tell its own.
+    pub default_ttl: Duration,
+}
+
+/// How bodies are made and sent.
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// `ANALYTICS_URL`.
+    pub url: Url,
+    /// `PAYLOAD_FORMAT`.
+    pub format: PayloadFormat,
+    /// `PAYLOAD_ENCODING`.
+    pub encoding: PayloadEncoding,
+    /// `MAX_BATCH_BYTES`: the cap of a body before encoding, framing counted.
+    pub max_batch_bytes: usize,
+    /// `MAX_BATCH_EVENTS`.
+    pub max_batch_events: Option<NonZeroUsize>,
+    /// `DELIVERY_CONCURRENCY`: POSTs under way at once.
+    pub concurrency: usize,
+    /// `MAX_ATTEMPTS` for one batch.
+    pub max_attempts: usize,
+}
+
+/// What the function is told by its environment.
+#[derive(Debug)]
+pub struct Settings {
+    /// The token.
+    pub token: TokenSettings,
+    /// The bodies and their delivery.
+    pub delivery: DeliverySettings,
+    /// `ACCESS_LOG_FORMAT`, compiled.
+    pub formats: Formats,
+    /// `REQUEST_TIMEOUT_MS`: the longest wait for one answer of the API, the token endpoint and the store.
+    pub request_timeout: Duration,
+    /// `MAX_RECORD_BYTES`: the most that one Firehose record may inflate to.
+    pub max_record_bytes: usize,
+    /// `ARCHIVE`.
+    pub archive: Archive,
+    /// `REDACT` and `REDACT_NAMES`.
+    pub redactor: Redactor,
+    /// `METRICS_NAMESPACE`.
+    pub metrics_namespace: String,
+    /// `SSL_CERT_FILE`: further roots that TLS trusts, as PEM.
+    pub ca_file: Option<PathBuf>,
+    /// `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda: the metrics' dimension.
+    pub function_name: String,
+    /// `AWS_LAMBDA_LOG_GROUP_NAME`, set by Lambda: the group whose events are never forwarded.
+    pub own_log_group: Option<String>,
+}
+
+/// All that is wrong with the settings: one problem for each variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    /// The problems, in the order of the variables in the documentation.
+    pub problems: Vec<Problem>,
+}
+
+/// What is wrong with one variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// Why its value does not do. Never holds the value.
+    pub reason: String,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("invalid settings: ")?;
+        for (index, problem) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", problem.variable, problem.reason)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads the settings from `environment`, which returns a variable's value.
+    ///
+    /// # Errors
+    /// Every problem of every variable, in one error.
+    pub fn read(environment: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut reader = Reader { environment, problems: Vec::new() };
+
+        // The order is that of the documentation; each line leaves a problem or a value.
+        let analytics_url = reader.url("ANALYTICS_URL");
+        let token_url = reader.url("TOKEN_URL");
+        let parameter = reader.parameter_name("TOKEN_PARAMETER");
+        let credentials_parameter = reader.parameter_name("CREDENTIALS_PARAMETER");
+        if parameter.is_some() && parameter == credentials_parameter {
+            reader.problem(
+                "CREDENTIALS_PARAMETER",
+                "must not be the same parameter as TOKEN_PARAMETER, which is overwritten",
+            );
+        }
+        let auth_style = reader.word(
+            "TOKEN_AUTH_STYLE",
+            &[("basic", TokenAuthStyle::Basic), ("post", TokenAuthStyle::Post), ("json", TokenAuthStyle::Json)],
+            TokenAuthStyle::Basic,
+        );
+        let scope = reader.text("TOKEN_SCOPE");
+        let audience = reader.text("TOKEN_AUDIENCE");
+        let default_ttl = reader.number("TOKEN_DEFAULT_TTL_SECONDS", 1, MAX_TTL.as_secs()).unwrap_or(300);
+        let formats = reader.formats("ACCESS_LOG_FORMAT");
+        let format = reader.word(
+            "PAYLOAD_FORMAT",
+            &[("json", PayloadFormat::Json), ("ndjson", PayloadFormat::Ndjson)],
+            PayloadFormat::Json,
+        );
+        let encoding = reader.word(
+            "PAYLOAD_ENCODING",
+            &[("identity", PayloadEncoding::Identity), ("gzip", PayloadEncoding::Gzip)],
+            PayloadEncoding::Identity,
+        );
+        let max_batch_bytes = reader.count("MAX_BATCH_BYTES", MAX_BATCH_BYTES).unwrap_or(MAX_BATCH_BYTES);
+        let max_batch_events = reader.count("MAX_BATCH_EVENTS", MAX_BATCH_BYTES).and_then(NonZeroUsize::new);
+        let concurrency = reader.count("DELIVERY_CONCURRENCY", 1000).unwrap_or(4);
+        let request_timeout = reader.number("REQUEST_TIMEOUT_MS", 1, MAX_TIME.as_secs() * 1000).unwrap_or(10_000);
+        let max_attempts = reader.count("MAX_ATTEMPTS", 1000).unwrap_or(5);
+        // Offsets into a decoded record are 32 bits wide.
+        let max_record_bytes = reader.count("MAX_RECORD_BYTES", 1 << 31).unwrap_or(DEFAULT_MAX_RECORD_BYTES);
+        let archive =
+            reader.word("ARCHIVE", &[("none", Archive::None), ("structured", Archive::Structured)], Archive::None);
+        let redact = reader.word("REDACT", &[("on", true), ("off", false)], true);
+        let names = reader.text("REDACT_NAMES").unwrap_or_default();
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let redactor = if redact { Redactor::new(names) } else { Redactor::off() };
+        let metrics_namespace = reader.namespace("METRICS_NAMESPACE").unwrap_or_else(|| "ApiLogForwarder".to_owned());
+
+        let ca_file = reader.text("SSL_CERT_FILE").map(PathBuf::from);
+        let function_name =
+            reader.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
+        let own_log_group = reader.text("AWS_LAMBDA_LOG_GROUP_NAME");
+
+        // A required setting without a value has left a problem.
+        let (Some(analytics_url), Some(token_url), Some(parameter), Some(credentials_parameter), Some(formats), true) =
+            (analytics_url, token_url, parameter, credentials_parameter, formats, reader.problems.is_empty())
+        else {
+            return Err(SettingsError { problems: reader.problems });
+        };
+        Ok(Self {
+            token: TokenSettings {
+                url: token_url,
+                parameter,
+                credentials_parameter,
+                auth_style,
+                scope,
+                audience,
+                default_ttl: Duration::from_secs(default_ttl),
+            },
+            delivery: DeliverySettings {
+                url: analytics_url,
+                format,
+                encoding,
+                max_batch_bytes,
+                max_batch_events,
+                concurrency,
+                max_attempts,
+            },
+            formats,
+            request_timeout: Duration::from_millis(request_timeout),
+            max_record_bytes,
+            archive,
+            redactor,
+            metrics_namespace,
+            ca_file,
+            function_name,
+            own_log_group,
+        })
+    }
+}
+
+/// Reads variables and keeps the problems.
+struct Reader<E> {
+    environment: E,
+    problems: Vec<Problem>,
+}
+
+impl<E: Fn(&str) -> Option<String>> Reader<E> {
+    fn problem(&mut self, variable: &'static str, reason: impl Into<String>) {
+        self.problems.push(Problem { variable, reason: reason.into() });
+    }
+
+    /// A value that is there; an empty one is not.
+    fn text(&self, variable: &'static str) -> Option<String> {
+        (self.environment)(variable).filter(|value| !value.is_empty())
+    }
+
+    fn required(&mut self, variable: &'static str) -> Option<String> {
+        let value = self.text(variable);
+        if value.is_none() {
+            self.problem(variable, "is required and not set");
+        }
+        value
+    }
+
+    fn url(&mut self, variable: &'static str) -> Option<Url> {
+        let value = self.required(variable)?;
+        match service_url(&value) {
+            Ok(url) => Some(url),
+            Err(reason) => {
+                self.problem(variable, reason);
+                None
+            }
+        }
+    }
+
+    fn parameter_name(&mut self, variable: &'static str) -> Option<String> {
+        // Parameter Store takes 1,011 characters in all; a lock's name adds `.lock.` and a version.
+        const MAX_NAME: usize = 980;
+        let value = self.required(variable)?;
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+        if !value.bytes().all(valid) {
+            self.problem(variable, "is no parameter name: letters, digits and _ . - / only");
+        } else if value.len() > MAX_NAME {
+            self.problem(variable, format!("is longer than {MAX_NAME} characters"));
+        } else {
+            return Some(value);
+        }
+        None
+    }
+
+    fn word<T: Copy>(&mut self, variable: &'static str, words: &[(&str, T)], default: T) -> T {
+        let Some(value) = self.text(variable) else { return default };
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
+            return *meaning;
+        }
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(variable, format!("must be one of: {}", words.join(", ")));
+        default
+    }
+
+    fn number(&mut self, variable: &'static str, min: u64, max: u64) -> Option<u64> {
+        let value = self.text(variable)?;
+        let number = if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None };
+        let number = number.filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.problem(variable, format!("must be a whole number from {min} to {max}"));
+        }
+        number
+    }
+
+    fn count(&mut self, variable: &'static str, max: usize) -> Option<usize> {
+        self.number(variable, 1, u64::try_from(max).unwrap_or(u64::MAX)).and_then(|count| usize::try_from(count).ok())
+    }
+
+    fn formats(&mut self, variable: &'static str) -> Option<Formats> {
+        let Some(value) = self.text(variable) else { return Some(Formats::documented()) };
+        match Formats::compile(&value) {
+            Ok(formats) => Some(formats),
+            Err(errors) => {
+                for error in errors {
+                    self.problem(variable, error.to_string());
+                }
+                None
+            }
+        }
+    }
+
+    /// A CloudWatch namespace: 1 to 255 characters, not one of AWS's own.
+    fn namespace(&mut self, variable: &'static str) -> Option<String> {
+        let value = self.text(variable)?;
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#: ".contains(&byte);
+        if value.len() <= 255 && value.bytes().all(valid) && !value.starts_with(':') && !value.starts_with("AWS/") {
+            return Some(value);
+        }
+        self.problem(
+            variable,
+            "is no CloudWatch namespace: up to 255 letters, digits and . - _ / # : or spaces, not AWS/…",
+        );
+        None
+    }
+}
+
+/// Reads the URL of a service that gets a secret: `https`, or `http` to this machine.
+fn service_url(value: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(value).map_err(|_| "is no absolute URL")?;
+    if url.host().is_none() {
+        return Err("is a URL without a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password");
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if url.host().is_some_and(|host| is_loopback(&host)) => Ok(url),
+        "http" => Err("must be https: http is for a loopback host only"),
+        _ => Err("must be an https URL"),
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: [(&str, &str); 4] = [
+        ("ANALYTICS_URL", "https://analytics.example.com/v1/events"),
+        ("TOKEN_URL", "https://id.example.com/oauth2/token"),
+        ("TOKEN_PARAMETER", "/forwarder/token"),
+        ("CREDENTIALS_PARAMETER", "/forwarder/credentials"),
+    ];
+
+    fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::read(|name| {
+            let of = |settings: &[(&str, &str)]| {
+                settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            };
+            of(changes).or_else(|| of(&REQUIRED))
+        })
+    }
+
+    #[track_caller]
+    fn refuses(variable: &'static str, value: &str) {
+        let error = read(&[(variable, value)]).map(drop).expect_err(value);
+        let variables: Vec<_> = error.problems.iter().map(|problem| problem.variable).collect();
+        assert_eq!(variables, [variable], "{error}");
+    }
+
+    #[test]
+    fn the_required_settings_are_enough() {
+        let settings = read(&[]).expect("the required settings are there");
+        assert_eq!(settings.delivery.format, PayloadFormat::Json);
+        assert_eq!(settings.delivery.encoding, PayloadEncoding::Identity);
+        assert_eq!(settings.delivery.max_batch_bytes, 1_000_000);
+        assert_eq!(settings.delivery.max_batch_events, None);
+        assert_eq!(settings.delivery.concurrency, 4);
+        assert_eq!(settings.delivery.max_attempts, 5);
+        assert_eq!(settings.request_timeout, Duration::from_secs(10));
+        assert_eq!(settings.max_record_bytes, 33_554_432);
+        assert_eq!(settings.archive, Archive::None);
+        assert_eq!(settings.token.auth_style, TokenAuthStyle::Basic);
+        assert_eq!(settings.token.default_ttl, Duration::from_secs(300));
+        assert_eq!(settings.metrics_namespace, "ApiLogForwarder");
+    }
+
+    #[test]
+    fn all_problems_are_in_one_error_that_repeats_no_value() {
+        let error = Settings::read(|name| match name {
+            "TOKEN_URL" => Some("http://secret-host.example.com".to_owned()),
+            "MAX_ATTEMPTS" => Some("secret-number".to_owned()),
+            "ARCHIVE" => Some("secret-word".to_owned()),
+            _ => None,
+        })
+        .map(drop)
+        .expect_err("four are missing");
+        let variables: Vec<_> = error.problems.iter().map(|problem| problem.variable).collect();
+        let expected =
+            ["ANALYTICS_URL", "TOKEN_URL", "TOKEN_PARAMETER", "CREDENTIALS_PARAMETER", "MAX_ATTEMPTS", "ARCHIVE"];
+        assert_eq!(variables, expected);
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for url in ["http://localhost:1/", "http://127.0.0.1:8080/x", "http://127.9.9.9/", "http://[::1]:9/"] {
+            assert!(read(&[("ANALYTICS_URL", url)]).is_ok(), "{url}");
+        }
+        for url in [
+            "http://example.com/",
+            "http://localhost.example.com/",
+            "http://128.0.0.1/",
+            "http://[::2]/",
+            "ftp://localhost/",
+            "localhost:80",
+            "/events",
+            "https://",
+            "https://user:password@example.com/",
+        ] {
+            refuses("ANALYTICS_URL", url);
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_unset() {
+        assert!(read(&[("MAX_ATTEMPTS", ""), ("ARCHIVE", ""), ("ACCESS_LOG_FORMAT", "")]).is_ok());
+        refuses("TOKEN_PARAMETER", "");
+    }
+
+    #[test]
+    fn numbers_are_whole_and_in_range() {
+        for value in ["0", "-1", "+5", "1.5", "1e3", " 5", "five", "99999999999999999999"] {
+            refuses("MAX_ATTEMPTS", value);
+            refuses("DELIVERY_CONCURRENCY", value);
+            refuses("REQUEST_TIMEOUT_MS", value);
+            refuses("TOKEN_DEFAULT_TTL_SECONDS", value);
+            refuses("MAX_RECORD_BYTES", value);
+            refuses("MAX_BATCH_EVENTS", value);
+        }
+        assert!(read(&[("MAX_BATCH_BYTES", "1")]).is_ok());
+        assert!(read(&[("MAX_BATCH_BYTES", "1000000")]).is_ok());
+        refuses("MAX_BATCH_BYTES", "0");
+        refuses("MAX_BATCH_BYTES", "1000001");
+    }
+
+    #[test]
+    fn words_are_those_listed() {
+        refuses("TOKEN_AUTH_STYLE", "digest");
+        refuses("PAYLOAD_FORMAT", "JSON");
+        refuses("PAYLOAD_ENCODING", "br");
+        refuses("ARCHIVE", "original");
+        refuses("REDACT", "false");
+        refuses("METRICS_NAMESPACE", "AWS/Lambda");
+    }
+
+    #[test]
+    fn a_format_without_a_variable_is_refused() {
+        refuses("ACCESS_LOG_FORMAT", "no variable here");
+    }
+
+    #[test]
+    fn the_token_may_not_overwrite_the_credentials() {
+        refuses("CREDENTIALS_PARAMETER", "/forwarder/token");
+        refuses("TOKEN_PARAMETER", "not a name");
+    }
+}
