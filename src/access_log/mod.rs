@@ -1,0 +1,317 @@
+//! Access logs: a line that API Gateway wrote with a format, read back into typed `$context` values.
+//!
+//! The format string is the parser. [`Formats`] holds the compiled formats that a line may have; [`AccessLog`] is a line with
+//! the values that one of them found in it, borrowed from the line until they are written.
+//!
+//! A line that is JSON is read by the format's keys, any other by the format's literal text and by what each variable can hold.
+
+mod documented;
+mod format;
+mod object;
+mod shape;
+mod text;
+mod value;
+mod variables;
+mod write;
+
+use std::borrow::Cow;
+
+use thiserror::Error;
+
+pub use self::format::{FormatError, FormatErrorKind};
+pub use self::text::Reason;
+
+use self::format::Format;
+use self::object::Object;
+use self::value::Value;
+use crate::json::JsonErrorKind;
+use crate::redact::Redactor;
+
+/// The formats that a line may have, compiled once.
+#[derive(Debug)]
+pub struct Formats {
+    /// Those with the most variables first: the first one that fits is the one that says most.
+    formats: Vec<Format>,
+    /// Invalid values that a line may have at most where the format has no words between them.
+    tolerated: usize,
+}
+
+/// Invalid values in a line of a format that nobody said it has: enough for the odd client, too few for any list of words.
+const TOLERATED_IN_A_GUESS: usize = 2;
+
+/// Why a line is no access log, and where: never what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{format} comes furthest, to byte {at}: {kind}")]
+pub struct NoMatch {
+    /// Label of the format that came furthest.
+    pub format: Box<str>,
+    /// Bytes from the start of the line.
+    pub at: usize,
+    /// What is wrong there.
+    pub kind: NoMatchKind,
+}
+
+/// What is wrong with a line that is no access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoMatchKind {
+    /// A format's text or values are not there.
+    #[error(transparent)]
+    Text(Reason),
+    /// The line starts as a JSON object, but is none.
+    #[error("{0}")]
+    Json(JsonErrorKind),
+}
+
+/// A line read as an access log. Borrows the line and its format.
+#[derive(Debug)]
+pub struct AccessLog<'a> {
+    reading: Option<(&'a Format, Vec<Value<'a>>)>,
+    fields: Fields<'a>,
+}
+
+/// Where what is not a variable comes from.
+#[derive(Debug)]
+enum Fields<'a> {
+    /// There is nothing else.
+    None,
+    /// The line, a JSON object.
+    Line(&'a str),
+    /// The format, a JSON object, with the values for what is not constant.
+    Format,
+}
+
+impl Formats {
+    /// The formats that AWS documents: REST, HTTP and WebSocket APIs, each as CLF, JSON, XML and CSV; as they are and as they
+    /// were before the extended request id joined them.
+    #[must_use]
+    pub fn documented() -> Self {
+        let texts = documented::DOCUMENTED
+            .iter()
+            .flat_map(|(label, text)| documented::variants(text).into_iter().map(move |text| (label, text)));
+        Self::new(texts.filter_map(|(label, text)| Format::compile(label, &text).ok()).collect(), TOLERATED_IN_A_GUESS)
+    }
+
+    /// Compiles the format setting: the format string of an API stage, or several, one a line.
+    ///
+    /// Blank lines are passed over, and so is the `\n` that may end a format.
+    ///
+    /// # Errors
+    /// Every problem, with line and column: a format without a variable, or with two variables that nothing separates (inside
+    /// a string of a JSON format they may touch). At least one for a setting without any format.
+    pub fn compile(setting: &str) -> Result<Self, Vec<FormatError>> {
+        format::compile_setting(setting).map(|formats| Self::new(formats, usize::MAX))
+    }
+
+    fn new(mut formats: Vec<Format>, tolerated: usize) -> Self {
+        formats.sort_by_key(|format| std::cmp::Reverse(format.variables));
+        Self { formats, tolerated }
+    }
+
+    /// Reads one line. A line feed at its end, and white space around it, are passed over.
+    ///
+    /// The format is, in this order: one whose text the line is to the letter; for a JSON object, one whose keys it has; one by
+    /// whose text every value is valid; none, for a JSON object; one by whose text most values are valid. Among several, the
+    /// one with the most variables, then the earlier one. Time: linear in the line's length for each format.
+    ///
+    /// # Errors
+    /// If the line has none of the formats and is no JSON object either.
+    pub fn parse<'a>(&'a self, line: &'a str) -> Result<AccessLog<'a>, NoMatch> {
+        let line = line.trim_ascii();
+        let mut miss = None;
+        if line.starts_with('{') {
+            match self.object(line) {
+                Ok(log) => return Ok(log),
+                Err(error) => {
+                    miss = Some(NoMatch { format: "JSON".into(), at: error.at, kind: NoMatchKind::Json(error.kind) });
+                }
+            }
+        }
+        if let Some(log) = self.strict(line) {
+            return Ok(log);
+        }
+        let mut best = None;
+        for format in &self.formats {
+            match text::lenient(format, line, self.tolerated) {
+                Ok((values, invalid)) => {
+                    if best.as_ref().is_none_or(|(fewest, _)| invalid < *fewest) {
+                        best = Some((invalid, AccessLog::of_text(format, values)));
+                    }
+                }
+                Err(found) => {
+                    if miss.as_ref().is_none_or(|miss| found.at > miss.at) {
+                        let kind = NoMatchKind::Text(found.reason);
+                        miss = Some(NoMatch { format: format.label.clone(), at: found.at, kind });
+                    }
+                }
+            }
+        }
+        if let Some((_, log)) = best {
+            return Ok(log);
+        }
+        let nowhere = NoMatchKind::Text(Reason::Literal);
+        Err(miss.unwrap_or_else(|| NoMatch { format: "no format".into(), at: 0, kind: nowhere }))
+    }
+
+    /// Reads a line that starts as a JSON object.
+    fn object<'a>(&'a self, line: &'a str) -> Result<AccessLog<'a>, crate::json::JsonError> {
+        let verbatim = |format: &'a Format| Some((format, object::verbatim(format, line)?));
+        if let Some((format, values)) = self.formats.iter().find_map(verbatim) {
+            let fields = if format.is_only_variables { Fields::None } else { Fields::Line(line) };
+            return Ok(AccessLog { reading: Some((format, values)), fields });
+        }
+        let object = Object::read(line)?;
+        let fitting = self.formats.iter().filter_map(|format| Some((format, object.values(format)?)));
+        let rank = |(format, values): &(&Format, Vec<Value<'_>>)| {
+            (std::cmp::Reverse(format.variables), object::invalid(format, values))
+        };
+        if let Some(reading) = fitting.min_by_key(rank) {
+            return Ok(AccessLog { reading: Some(reading), fields: Fields::Line(line) });
+        }
+        Ok(self.strict(line).unwrap_or(AccessLog { reading: None, fields: Fields::Line(line) }))
+    }
+
+    /// Reads a line by a format's text so that every value is valid.
+    fn strict<'a>(&'a self, line: &'a str) -> Option<AccessLog<'a>> {
+        self.formats.iter().find_map(|format| Some(AccessLog::of_text(format, text::strict(format, line)?)))
+    }
+}
+
+impl<'a> AccessLog<'a> {
+    fn of_text(format: &'a Format, values: Vec<Value<'a>>) -> Self {
+        Self { reading: Some((format, values)), fields: Fields::Format }
+    }
+
+    /// Returns the label of the format that the line has; `None` for a JSON object that has none.
+    #[must_use]
+    pub fn format(&self) -> Option<&str> {
+        self.reading.as_ref().map(|(format, _)| format.label.as_ref())
+    }
+
+    /// Returns the API's id, where the format has it.
+    #[must_use]
+    pub fn api_id(&self) -> Option<Cow<'_, str>> {
+        self.value("apiId")
+    }
+
+    /// Returns the stage's name, where the format has it.
+    #[must_use]
+    pub fn stage(&self) -> Option<Cow<'_, str>> {
+        self.value("stage")
+    }
+
+    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (format, values) = self.reading.as_ref()?;
+        format.slots_of(name).find_map(|slot| values.get(slot)?.text())
+    }
+
+    /// Writes what the line holds as members of a JSON object, each behind a comma: `,"context":{…}` with the values of the
+    /// variables, then `,"fields":{…}` with what else a JSON line has. One that would be empty is left out.
+    ///
+    /// Numbers and booleans are such where AWS documents them; all other values are strings. What the redactor knows as a
+    /// credential is hidden.
+    pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
+        if let Some((format, values)) = &self.reading {
+            member(out, "context", |out| write::context(format, values, redactor, out));
+        }
+        member(out, "fields", |out| match (&self.fields, &self.reading) {
+            (Fields::Line(line), reading) => {
+                let format = reading.as_ref().map(|(format, _)| *format);
+                write::fields_of_line(format, line, redactor, out).unwrap_or(false)
+            }
+            (Fields::Format, Some((format, values))) => write::fields_of_format(format, values, redactor, out),
+            (Fields::None | Fields::Format, _) => false,
+        });
+    }
+}
+
+/// Writes a member of an object behind a comma, unless there is no value.
+fn member(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>) -> bool) {
+    let before = out.len();
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+    if !value(out) {
+        out.truncate(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(super) fn written(log: &AccessLog<'_>, redactor: &Redactor) -> String {
+        let mut out = Vec::new();
+        log.write(redactor, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn reads(formats: &Formats, line: &str, expected: &str) {
+        let log = formats.parse(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(written(&log, &Redactor::off()), expected, "{line}");
+    }
+
+    /// Reads a line by a format of the setting.
+    #[track_caller]
+    pub(super) fn set(setting: &str, line: &str, expected: &str) {
+        reads(&Formats::compile(setting).unwrap(), line, expected);
+    }
+
+    #[test]
+    fn a_line_feed_and_white_space_around_the_line_are_passed_over() {
+        for end in ["\n", "\r\n", " ", ""] {
+            set(
+                "$context.requestId $context.status\\n",
+                &format!("1c9d-22 200{end}"),
+                r#","context":{"requestId":"1c9d-22","status":200}"#,
+            );
+        }
+    }
+
+    #[test]
+    fn several_formats_are_tried_and_the_one_that_says_most_wins() {
+        let setting =
+            "$context.requestId $context.error.message\n\n$context.requestId $context.status $context.error.message";
+        set(
+            setting,
+            "1c9d-22 200 fine, 2",
+            r#","context":{"requestId":"1c9d-22","status":200,"error":{"message":"fine, 2"}}"#,
+        );
+        set(setting, "1c9d-22 not fine", r#","context":{"requestId":"1c9d-22","error":{"message":"not fine"}}"#);
+    }
+
+    #[test]
+    fn the_api_and_stage_are_told_where_the_format_has_them() {
+        let formats = Formats::compile(r#"{"api":"$context.apiId","stage":"$context.stage"}"#).unwrap();
+        let log = formats.parse(r#"{"api":"a1b2","stage":"pr\u006fd"}"#).unwrap();
+        assert_eq!((log.api_id().as_deref(), log.stage().as_deref()), (Some("a1b2"), Some("prod")));
+        let log = formats.parse(r#"{"api":"-","stage":""}"#).unwrap();
+        assert_eq!((log.api_id(), log.stage()), (None, None));
+    }
+
+    #[test]
+    fn an_error_says_where_and_not_what() {
+        let formats = Formats::compile("$context.requestId,$context.status,$context.path").unwrap();
+        assert_eq!(
+            formats.parse("1c9d-22,200;secret").unwrap_err().to_string(),
+            "format 1 comes furthest, to byte 8: the format's next literal text is not there"
+        );
+        let formats = Formats::compile("{\"id\":\"$context.requestId\"}").unwrap();
+        assert_eq!(
+            formats.parse("{\"i\":\"secret\",}").unwrap_err().to_string(),
+            "JSON comes furthest, to byte 14: invalid JSON"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_returns_for_any_text(setting in r#"[{}":, \[\]$context.a-z|]{0,40}"#, line in any::<String>()) {
+            let formats = Formats::compile(&setting).unwrap_or_else(|_| Formats::documented());
+            if let Ok(log) = formats.parse(&line) {
+                written(&log, &Redactor::off());
+            }
+        }
+    }
+}

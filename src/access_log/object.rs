@@ -1,0 +1,322 @@
+//! A line that is a JSON object, read by the keys of a format.
+//!
+//! API Gateway writes a format's text as it is, so that a line mostly is that text with values in it: [`verbatim`] compares and
+//! reads on. A line that was written anew since has other white space or another order: [`Object`] looks up its keys.
+
+use memchr::memchr2;
+
+use super::format::Format;
+use super::shape::{Node, Shape};
+use super::value::Value;
+use super::variables::Fit;
+use crate::json::{Cursor, JsonError, Kind, Str};
+
+/// Reads a line that is the format's own text with JSON values in it.
+///
+/// `None` if it is anything else, or holds an array or object for a variable.
+pub(super) fn verbatim<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>>> {
+    format.shape.as_ref()?;
+    let mut rest = line.strip_prefix(format.literal(0))?;
+    // No JSON string holds a control character: with none in the line, a quote ends each.
+    let lowest = line.bytes().fold(u8::MAX, u8::min);
+    let mut values = Vec::with_capacity(format.slots.len());
+    for (index, slot) in format.slots.iter().enumerate() {
+        let start = line.len() - rest.len();
+        let (value, end) = if slot.quoted {
+            match memchr2(b'"', b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
+                Some((text, behind)) if lowest >= b' ' && behind.starts_with('"') => {
+                    (Value::Clean(text), start + text.len())
+                }
+                _ => {
+                    // The text before the slot ends with the quote.
+                    let mut cursor = Cursor::new(line.get(start - 1..)?);
+                    let string = cursor.string().ok()?;
+                    (Value::json(string), start + string.raw().len())
+                }
+            }
+        } else {
+            let mut cursor = Cursor::new(rest);
+            let value = scalar(&mut cursor).ok().flatten()?;
+            (value, start + cursor.position())
+        };
+        values.push(value);
+        rest = line.get(end..)?.strip_prefix(format.literal(index + 1))?;
+    }
+    rest.is_empty().then_some(values)
+}
+
+/// Reads a value. `None` for an array or an object, which is passed over.
+fn scalar<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, JsonError> {
+    Ok(match cursor.kind()? {
+        Kind::String => Some(Value::json(cursor.string()?)),
+        Kind::Number | Kind::Bool => Some(Value::Plain(cursor.value()?)),
+        Kind::Null => {
+            cursor.value()?;
+            Some(Value::Nothing)
+        }
+        Kind::Array | Kind::Object => {
+            cursor.value()?;
+            None
+        }
+    })
+}
+
+/// The keys and values of a line that is one JSON object.
+#[derive(Debug)]
+pub(super) struct Object<'a> {
+    entries: Vec<(Str<'a>, &'a str)>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads the line.
+    ///
+    /// # Errors
+    /// If it is no JSON object, or more than one.
+    pub(super) fn read(line: &'a str) -> Result<Self, JsonError> {
+        let mut cursor = Cursor::new(line);
+        cursor.open()?;
+        let mut entries = Vec::new();
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            entries.push((key, cursor.value()?));
+        }
+        // Anything behind the object is an error where it starts.
+        if cursor.at_end() {
+            Ok(Self { entries })
+        } else {
+            Err(JsonError { kind: crate::json::JsonErrorKind::Syntax, at: cursor.position() })
+        }
+    }
+
+    /// Looks up the values of a format. `None` unless each of its keys that hold a variable comes, and comes once.
+    ///
+    /// A key that comes twice may have been written by whoever made the value before it.
+    pub(super) fn values(&self, format: &Format) -> Option<Vec<Value<'a>>> {
+        let shape = format.shape.as_ref().filter(|_| format.variables > 0)?;
+        // Most formats fail here, at little cost.
+        let has = |name: &str| {
+            self.entries.iter().any(|(key, _)| key.raw() == name || (key.escaped() && key.decode() == name))
+        };
+        if !shape.keys.iter().all(|(name, node)| matches!(node, Node::Composite(_) | Node::Constant(_)) || has(name)) {
+            return None;
+        }
+        let mut values = vec![Value::Unseen; format.slots.len()];
+        let mut seen = 0;
+        for (key, raw) in &self.entries {
+            seen += look_up(shape, *key, &mut Cursor::new(raw), &mut values)?;
+        }
+        (seen == format.variables).then_some(values)
+    }
+}
+
+/// Takes the value at the cursor for the variable that the shape has under this key. Returns how many variables were found
+/// in it, `None` if one was found before.
+fn look_up<'a>(shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'a>, values: &mut [Value<'a>]) -> Option<usize> {
+    match shape.get(key) {
+        Some(Node::Variable(slot)) => {
+            let value = values.get_mut(*slot)?;
+            if *value != Value::Unseen {
+                return None;
+            }
+            *value = scalar(cursor).ok()?.unwrap_or(Value::Nothing);
+            Some(1)
+        }
+        Some(Node::Object(inner)) if cursor.kind() == Ok(Kind::Object) => {
+            cursor.open().ok()?;
+            let mut first = true;
+            let mut seen = 0;
+            while let Some(key) = cursor.next_key(&mut first).ok()? {
+                seen += look_up(inner, key, cursor, values)?;
+            }
+            Some(seen)
+        }
+        _ => {
+            cursor.value().ok()?;
+            Some(0)
+        }
+    }
+}
+
+/// Counts the values that are not as AWS documents them for their variables.
+pub(super) fn invalid(format: &Format, values: &[Value<'_>]) -> usize {
+    let is_invalid = |value: &Value<'_>, kind: super::variables::Kind| {
+        value.text().is_some_and(|text| kind.fit(&text) != Fit::Valid)
+    };
+    let slots = format.slots.iter().filter(|slot| !slot.composite);
+    slots.zip(values).filter(|(slot, value)| is_invalid(value, slot.variable.kind)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::super::Formats;
+    use super::super::tests::{reads, set, written};
+    use super::super::variables::name_length;
+    use super::*;
+    use crate::redact::Redactor;
+
+    #[test]
+    fn a_json_line_may_have_its_keys_in_any_order_and_more_of_them() {
+        let setting =
+            r#"{"id":"$context.requestId","identity":{"ip":"$context.identity.sourceIp"},"status":$context.status}"#;
+        set(
+            setting,
+            r#" { "status" : 200, "identity": {"ip":"192.0.2.7", "zone":[1, 2]}, "id":"1c9d-22", "team":"pets"} "#,
+            concat!(
+                r#","context":{"requestId":"1c9d-22","identity":{"sourceIp":"192.0.2.7"},"status":200},"#,
+                r#""fields":{"identity":{"zone":[1,2]},"team":"pets"}"#
+            ),
+        );
+        set(setting, r#"{"id":"1c9d-22","status":200}"#, r#","fields":{"id":"1c9d-22","status":200}"#);
+    }
+
+    #[test]
+    fn composites_and_constants_of_a_json_format_are_fields() {
+        let setting = r#"{"req":"$context.httpMethod $context.domainName$context.path","env":"prod","n":{"v":2,"s":"$context.status"}}"#;
+        set(
+            setting,
+            r#"{"req":"GET example.com/pets","env":"prod","n":{"v":2,"s":"200"}}"#,
+            r#","context":{"status":200},"fields":{"req":"GET example.com/pets","env":"prod","n":{"v":2}}"#,
+        );
+        // The same without being JSON.
+        set(
+            setting,
+            r#"{"req":"GET example.com/"pets"","env":"prod","n":{"v":2,"s":"200"}}"#,
+            r#","context":{"status":200},"fields":{"req":"GET example.com/\"pets\"","env":"prod","n":{"v":2}}"#,
+        );
+    }
+
+    #[test]
+    fn a_json_format_reads_lines_that_are_not_json() {
+        let setting = r#"{"id":"$context.requestId","ua":"$context.identity.userAgent","status":$context.status,"msg":"$context.error.messageString"}"#;
+        set(
+            setting,
+            r#"{"id":"1c9d-22","ua":"say "hi", \u00e9","status":-,"msg":""Forbidden""}"#,
+            r#","context":{"requestId":"1c9d-22","identity":{"userAgent":"say \"hi\", \\u00e9"},"error":{"messageString":"Forbidden"}}"#,
+        );
+        set(
+            setting,
+            r#"{"id":"1c9d-22","ua":"\u00e9 \"x\"","status":-,"msg":"-"}"#,
+            r#","context":{"requestId":"1c9d-22","identity":{"userAgent":"\u00e9 \"x\""}}"#,
+        );
+    }
+
+    #[test]
+    fn a_key_that_a_client_wrote_twice_does_not_win() {
+        set(
+            r#"{"ua":"$context.identity.userAgent","status":"$context.status"}"#,
+            r#"{"ua":"x","status":"200","status":"404"}"#,
+            r#","context":{"identity":{"userAgent":"x\",\"status\":\"200"},"status":404}"#,
+        );
+    }
+
+    #[test]
+    fn an_object_in_place_of_a_variable_is_a_field() {
+        set(
+            r#"{"id":"$context.requestId","claims":$context.authorizer.claims}"#,
+            r#"{"id":"1c9d-22","claims":{"sub": "a"}}"#,
+            r#","context":{"requestId":"1c9d-22"},"fields":{"claims":{"sub":"a"}}"#,
+        );
+    }
+
+    #[test]
+    fn a_json_object_without_a_format_keeps_its_keys() {
+        let line = r#"{"level": "info", "n": [1, {"a": null}], "e": {}}"#;
+        let expected = r#","fields":{"level":"info","n":[1,{"a":null}],"e":{}}"#;
+        reads(&Formats::documented(), line, expected);
+        set("$context.requestId,$context.status", line, expected);
+        assert_eq!(Formats::documented().parse(line).unwrap().format(), None);
+        reads(&Formats::documented(), "{}", "");
+    }
+
+    fn any_value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("-".to_owned()),
+            Just(String::new()),
+            "[a-z0-9]{1,8}",
+            r#"[a-c",:{}\[\]\\ =%1-]{0,12}"#,
+            any::<String>(),
+        ]
+    }
+
+    const NAMES: [&str; 9] = [
+        "requestId",
+        "status",
+        "identity.sourceIp",
+        "identity.userAgent",
+        "error.messageString",
+        "authorizer.a",
+        "authorizer.a.b",
+        "path",
+        "requestTimeEpoch",
+    ];
+
+    /// The text of a JSON format with these variables, each quoted or not, and a constant and a composite.
+    fn json_format(names: &[(usize, bool)]) -> String {
+        let key = |(index, (name, quoted)): (usize, &(usize, bool))| {
+            let quote = if *quoted { "\"" } else { "" };
+            format!("\"k{index}\":{quote}$context.{}{quote}, ", NAMES[name % NAMES.len()])
+        };
+        let keys: String = names.iter().enumerate().map(key).collect();
+        format!("{{\"env\":\"prod\", {keys}\"both\":\"$context.stage/$context.path\"}}")
+    }
+
+    static DOCUMENTED: LazyLock<Formats> = LazyLock::new(Formats::documented);
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_json(
+            names in proptest::collection::vec((0..NAMES.len(), any::<bool>()), 1..6),
+            values in proptest::collection::vec(any_value(), 8),
+            escaped in any::<bool>(),
+        ) {
+            let format = json_format(&names);
+            let mut line = format.clone();
+            for value in &values {
+                let Some(start) = line.find("$context.") else { break };
+                let end = start + 9 + name_length(&line[start + 9..]);
+                let text = if escaped { serde_json::to_string(value)?.trim_matches('"').to_owned() } else { value.clone() };
+                line.replace_range(start..end, &text.replace('$', ""));
+            }
+            for formats in [&Formats::compile(&format).unwrap(), &DOCUMENTED] {
+                if let Ok(log) = formats.parse(&line) {
+                    for redactor in [Redactor::off(), Redactor::new(["a"])] {
+                        let text = format!("{{\"x\":0{}}}", written(&log, &redactor));
+                        prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{} from {}", text, line);
+                        prop_assert!(!text.contains('\n'));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn reading_to_the_letter_is_reading_by_keys(
+            names in proptest::collection::vec((0..NAMES.len(), any::<bool>()), 1..6),
+            values in proptest::collection::vec(any_value(), 8),
+        ) {
+            let format = json_format(&names);
+            let mut line = format.clone();
+            for value in &values {
+                let Some(start) = line.find("$context.") else { break };
+                let end = start + 9 + name_length(&line[start + 9..]);
+                let bare = line[..start].ends_with(':');
+                let inside = serde_json::to_string(&value.replace('$', ""))?;
+                let text = if bare { inside.as_str() } else { &inside[1..inside.len() - 1] };
+                line.replace_range(start..end, text);
+            }
+            let formats = Formats::compile(&format).unwrap();
+            // With white space in front of the end, the line is no longer the format to the letter.
+            let spaced = format!("{} }}", line.strip_suffix('}').unwrap());
+            prop_assert!(verbatim(&formats.formats[0], &line).is_some());
+            prop_assert!(verbatim(&formats.formats[0], &spaced).is_none());
+            let redactor = Redactor::new(["a"]);
+            prop_assert_eq!(
+                written(&formats.parse(&line).unwrap(), &redactor),
+                written(&formats.parse(&spaced).unwrap(), &redactor)
+            );
+        }
+    }
+}

@@ -1,0 +1,553 @@
+//! The `$context` variables of access logs: what API Gateway documents about each one's values.
+//!
+//! A variable's [`Kind`] does two things: it says where a value ends when the text after it also occurs inside values, and how
+//! the value is written: as a number, as `true` or `false`, or as a string.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// What the values of a variable look like. `-`, which stands for no value, is valid for every kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A status, milliseconds, bytes, or milliseconds since the Unix epoch: a JSON number when written.
+    Number,
+    /// `true` or `false`, and the same when written.
+    Bool,
+    /// An IPv4 or IPv6 address.
+    Ip,
+    /// `dd/MMM/yyyy:HH:mm:ss ±hhmm`, the time of the Common Log Format.
+    Time,
+    /// An HTTP method.
+    Method,
+    /// `HTTP/` and a version.
+    Protocol,
+    /// What happened on a WebSocket connection.
+    EventType,
+    /// An identifier: letters, digits and `_=+/.-`.
+    Id,
+    /// An ARN. Names inside it may hold commas.
+    Arn,
+    /// Something without spaces, quotes and commas.
+    Word,
+    /// A path, which starts with `/` and has no spaces or quotes.
+    Path,
+    /// `GET /pets`, `$default`, or the route key of a WebSocket API.
+    RouteKey,
+    /// Text that brings its own quotes.
+    Quoted,
+    /// Anything.
+    Text,
+}
+
+/// Whether a piece of a line can be a value of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It is one.
+    Valid,
+    /// It is none, but a longer piece with the same start may be.
+    Short,
+    /// Neither it nor a longer piece is one.
+    Never,
+}
+
+impl Fit {
+    /// `Valid` if it is so; else `Short` if the piece could still grow into a value.
+    fn of(valid: bool, grows: bool) -> Self {
+        match (valid, grows) {
+            (true, _) => Self::Valid,
+            (false, true) => Self::Short,
+            (false, false) => Self::Never,
+        }
+    }
+}
+
+/// The longest text of an IPv6 address, with an IPv4 address at its end.
+const IP_MAX_BYTES: usize = 45;
+
+/// Digits of `u64::MAX`, and a sign and fraction digits besides: more is no number that JSON readers agree on.
+const NUMBER_MAX_BYTES: usize = 24;
+
+/// Longer than any registered HTTP method.
+const METHOD_MAX_BYTES: usize = 32;
+
+/// `CONNECTION_API` is not documented, but seen for calls of the `@connections` API.
+const EVENT_TYPES: [&str; 4] = ["CONNECT", "MESSAGE", "DISCONNECT", "CONNECTION_API"];
+
+/// The words that start the route key of an HTTP API, and so are none themselves.
+const ROUTE_METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+impl Kind {
+    /// Tells whether `value` can be a value of this kind. Time: linear in its length.
+    pub(super) fn fit(self, value: &str) -> Fit {
+        if value == "-" || self == Self::Text {
+            return Fit::Valid;
+        }
+        if self.max_bytes().is_some_and(|max| value.len() > max) || !self.may_hold(value) {
+            return Fit::Never;
+        }
+        match self {
+            Self::Number => Fit::of(is_decimal(value), true),
+            Self::Bool => Fit::of(matches!(value, "true" | "false"), true),
+            Self::Ip => Fit::of(value.parse::<Ipv4Addr>().is_ok() || value.parse::<Ipv6Addr>().is_ok(), true),
+            Self::Time => Fit::of(is_clf_time(value.as_bytes()), true),
+            Self::Protocol => Fit::of(
+                value.strip_prefix("HTTP/").is_some_and(|version| !version.is_empty()),
+                "HTTP/".starts_with(value),
+            ),
+            Self::EventType => Fit::of(EVENT_TYPES.contains(&value), true),
+            Self::Method | Self::Id | Self::Word => Fit::of(!value.is_empty(), true),
+            Self::Arn => Fit::of(value.starts_with("arn:"), "arn:".starts_with(value)),
+            Self::Path => Fit::of(value.starts_with('/'), value.is_empty()),
+            Self::RouteKey => fit_route_key(value),
+            Self::Quoted => Fit::of(
+                value.len() > 1 && value.starts_with('"') && value.ends_with('"'),
+                value.is_empty() || value.starts_with('"'),
+            ),
+            Self::Text => Fit::Valid,
+        }
+    }
+
+    /// Returns whether every byte of a text is one that valid values of this kind may hold.
+    pub(super) fn may_hold(self, text: &str) -> bool {
+        // One loop for each kind: this is where most of the time of a line goes.
+        fn all(text: &str, may_hold: impl Fn(u8) -> bool) -> bool {
+            text.bytes().all(may_hold)
+        }
+        match self {
+            Self::Number => all(text, |byte| matches!(byte, b'0'..=b'9' | b'-' | b'.')),
+            Self::Bool => all(text, |byte| byte.is_ascii_lowercase()),
+            Self::Ip => all(text, |byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')),
+            Self::Time => {
+                all(text, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b':' | b' ' | b'+' | b'-'))
+            }
+            Self::Method | Self::EventType => {
+                all(text, |byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+            }
+            Self::Protocol => all(text, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.')),
+            Self::Id => all(text, |byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'=' | b'+' | b'/' | b'.' | b'-')
+            }),
+            Self::Arn | Self::Path => all(text, is_unspaced),
+            Self::Word => all(text, |byte| is_unspaced(byte) && byte != b','),
+            Self::RouteKey => all(text, |byte| is_unspaced(byte) || byte == b' '),
+            Self::Quoted | Self::Text => true,
+        }
+    }
+
+    /// Returns the length that no valid value of this kind passes, if it has one.
+    fn max_bytes(self) -> Option<usize> {
+        match self {
+            Self::Number => Some(NUMBER_MAX_BYTES),
+            Self::Ip => Some(IP_MAX_BYTES),
+            Self::Time => Some(CLF_TIME.len()),
+            Self::Method => Some(METHOD_MAX_BYTES),
+            _ => None,
+        }
+    }
+
+    /// Returns whether even an undocumented value of this kind would have no white space in it.
+    pub(super) fn is_one_word(self) -> bool {
+        matches!(
+            self,
+            Self::Number | Self::Bool | Self::Ip | Self::Time | Self::Method | Self::Protocol | Self::EventType
+        )
+    }
+
+    /// Returns whether a valid value of this kind can hold no credential under a name, whatever signs are in it.
+    pub(super) fn is_closed(self) -> bool {
+        !matches!(self, Self::Word | Self::Path | Self::RouteKey | Self::Quoted | Self::Text)
+    }
+}
+
+fn is_unspaced(byte: u8) -> bool {
+    !matches!(byte, 0..=b' ' | b'"' | 0x7f)
+}
+
+fn fit_route_key(value: &str) -> Fit {
+    match value.split_once(' ') {
+        None => Fit::of(
+            !value.is_empty() && !value.starts_with('/') && !ROUTE_METHODS.contains(&value),
+            !value.contains(','),
+        ),
+        Some((method, path)) if ROUTE_METHODS.contains(&method) && !path.contains(' ') => {
+            Fit::of(path.starts_with('/'), path.is_empty())
+        }
+        Some(_) => Fit::Never,
+    }
+}
+
+/// Returns whether `value` is decimal digits, perhaps with a minus sign before and a fraction behind.
+fn is_decimal(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.split_once('.').map_or_else(|| all_digits(digits), |(whole, part)| all_digits(whole) && all_digits(part))
+}
+
+/// Returns whether `value` is a number that every JSON reader takes as it stands: an integer of 64 bits, or a decimal fraction.
+///
+/// No exponent, no leading zero, no plus sign, no `-0`.
+pub(super) fn is_number(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let padded = digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(|byte| *byte != b'.');
+    if padded || value == "-0" || value.len() > NUMBER_MAX_BYTES || !is_decimal(value) {
+        return false;
+    }
+    // Eighteen digits fit in 64 bits whatever they are.
+    value.len() <= 18 || value.contains('.') || value.parse::<i64>().is_ok() || value.parse::<u64>().is_ok()
+}
+
+/// What stands where in the time of the Common Log Format: `0` is a digit, `A` a letter, `+` a sign.
+const CLF_TIME: &[u8; 26] = b"00/AAA/0000:00:00:00 +0000";
+
+fn is_clf_time(value: &[u8]) -> bool {
+    value.len() == CLF_TIME.len()
+        && value.iter().zip(CLF_TIME).all(|(byte, expected)| match expected {
+            b'0' => byte.is_ascii_digit(),
+            b'A' => byte.is_ascii_alphabetic(),
+            b'+' => matches!(byte, b'+' | b'-'),
+            exact => byte == exact,
+        })
+}
+
+/// What may have to be hidden of a variable's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// Credentials that the text may hold.
+    Text,
+    /// All of it if this name is hidden; else as for text.
+    Name(Box<str>),
+    /// All of it if this name is hidden as a query parameter; else as for text.
+    QueryName(Box<str>),
+    /// All of it: the value is an API key.
+    ApiKey,
+}
+
+/// One `$context` variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Variable {
+    /// The name behind `$context.`.
+    pub(super) name: Box<str>,
+    /// What its values look like.
+    pub(super) kind: Kind,
+    /// What of them may have to be hidden.
+    pub(super) secrecy: Secrecy,
+}
+
+impl Variable {
+    /// Looks up a variable by the name behind `$context.`. One that AWS does not document is text.
+    pub(super) fn named(name: &str) -> Self {
+        let known = DOCUMENTED.iter().find_map(|(kind, names)| names.contains(&name).then_some(*kind));
+        let own_name = || name.rsplit('.').next().unwrap_or(name).into();
+        let secrecy = match known {
+            Some(_) if name == "identity.apiKey" => Secrecy::ApiKey,
+            Some(_) => Secrecy::Text,
+            None if name.starts_with("requestOverride.querystring.") => Secrecy::QueryName(own_name()),
+            None => Secrecy::Name(own_name()),
+        };
+        Self { name: name.into(), kind: known.unwrap_or(Kind::Text), secrecy }
+    }
+}
+
+/// The variables under which an API's owner chooses the last part of the name: it may hold `-` and `:`.
+const OPEN_FAMILIES: [&str; 5] = [
+    "authorizer.claims.",
+    "requestOverride.header.",
+    "requestOverride.path.",
+    "requestOverride.querystring.",
+    "responseOverride.header.",
+];
+
+/// Returns the length of the variable's name at the start of `text`, which stands behind `$context.`; 0 if there is none.
+///
+/// A dot, dash or colon with nothing of a name behind it is not part of the name.
+pub(super) fn name_length(text: &str) -> usize {
+    let open = OPEN_FAMILIES.iter().find(|family| text.starts_with(**family)).map_or(0, |family| family.len());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let mut length = 0;
+    let mut separated = true;
+    for (at, byte) in text.bytes().enumerate() {
+        if plain(byte) {
+            length = at + 1;
+            separated = false;
+        } else if !separated && (byte == b'.' || (at > open && open > 0 && matches!(byte, b'-' | b':'))) {
+            separated = byte == b'.';
+        } else {
+            break;
+        }
+    }
+    length
+}
+
+/// Every variable that AWS documents for the access logs of REST, HTTP and WebSocket APIs and that is more than text.
+///
+/// `authorizer.PROP`, `authorizer.claims.PROP`, `requestOverride.*.NAME` and `responseOverride.header.NAME` are open families:
+/// text under a name of the API's owner.
+///
+/// Sources: <https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html>,
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html>,
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-logging.html>
+const DOCUMENTED: &[(Kind, &[&str])] = &[
+    (
+        Kind::Number,
+        &[
+            "authenticate.latency",
+            "authenticate.status",
+            "authorize.latency",
+            "authorize.status",
+            "authorizer.integrationLatency",
+            "authorizer.integrationStatus",
+            "authorizer.latency",
+            "authorizer.status",
+            "connectedAt",
+            "dataProcessed",
+            "integration.integrationStatus",
+            "integration.latency",
+            "integration.status",
+            "integration.timeToAllHeaders",
+            "integration.timeToFirstContent",
+            "integrationLatency",
+            "integrationStatus",
+            "requestTimeEpoch",
+            "responseLatency",
+            "responseLength",
+            "responseOverride.status",
+            "status",
+            "waf.latency",
+            "waf.status",
+        ],
+    ),
+    (Kind::Bool, &["isCanaryRequest"]),
+    (Kind::Ip, &["identity.sourceIp"]),
+    (Kind::Time, &["requestTime"]),
+    (Kind::Method, &["httpMethod"]),
+    (Kind::Protocol, &["protocol"]),
+    (Kind::EventType, &["eventType"]),
+    (
+        Kind::Id,
+        &[
+            "accountId",
+            "apiId",
+            "authorizer.requestId",
+            "awsEndpointRequestId",
+            "awsEndpointRequestId2",
+            "connectionId",
+            "customDomain.routingRuleIdMatched",
+            "deploymentId",
+            "extendedRequestId",
+            "identity.accountId",
+            "identity.apiKeyId",
+            "identity.principalOrgId",
+            "identity.vpcId",
+            "identity.vpceId",
+            "integration.requestId",
+            "messageId",
+            "requestId",
+            "resourceId",
+            "xrayTraceId",
+        ],
+    ),
+    (Kind::Arn, &["identity.userArn", "webaclArn"]),
+    (
+        Kind::Word,
+        &[
+            "authorizer.principalId",
+            "cipherSuite",
+            "customDomain.basePathMatched",
+            "domainName",
+            "domainPrefix",
+            "endpointType",
+            "error.responseType",
+            "identity.apiKey",
+            "identity.caller",
+            "identity.clientCert.serialNumber",
+            "identity.cognitoAuthenticationType",
+            "identity.cognitoIdentityId",
+            "identity.cognitoIdentityPoolId",
+            "identity.user",
+            "integration.responseTransferMode",
+            "stage",
+            "tlsVersion",
+            "wafResponseCode",
+        ],
+    ),
+    (Kind::Path, &["path", "resourcePath"]),
+    (Kind::RouteKey, &["routeKey"]),
+    (Kind::Quoted, &["error.messageString"]),
+    (
+        Kind::Text,
+        &[
+            "authenticate.error",
+            "authorize.error",
+            "authorizer.error",
+            "error.message",
+            "error.validationErrorString",
+            "identity.clientCert.clientCertPem",
+            "identity.clientCert.issuerDN",
+            "identity.clientCert.subjectDN",
+            "identity.clientCert.validity.notAfter",
+            "identity.clientCert.validity.notBefore",
+            "identity.cognitoAuthenticationProvider",
+            "identity.userAgent",
+            "integration.error",
+            "integrationErrorMessage",
+            "waf.error",
+        ],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn valid(kind: Kind, values: &[&str]) {
+        for value in values {
+            assert_eq!(kind.fit(value), Fit::Valid, "{kind:?} {value}");
+        }
+    }
+
+    #[track_caller]
+    fn short(kind: Kind, values: &[&str]) {
+        for value in values {
+            assert_eq!(kind.fit(value), Fit::Short, "{kind:?} {value}");
+        }
+    }
+
+    #[track_caller]
+    fn never(kind: Kind, values: &[&str]) {
+        for value in values {
+            assert_eq!(kind.fit(value), Fit::Never, "{kind:?} {value}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_valid_for_every_kind() {
+        for (kind, _) in DOCUMENTED {
+            valid(*kind, &["-"]);
+        }
+    }
+
+    #[test]
+    fn numbers_are_what_every_json_reader_takes() {
+        for number in ["0", "200", "-1", "1.5", "0.5", "18446744073709551615", "-9223372036854775808"] {
+            assert!(is_number(number), "{number}");
+        }
+        for other in
+            ["", "-", "007", "-01", "1.", ".5", "18446744073709551616", "-9223372036854775809", "-0", "1e3", "+1"]
+        {
+            assert!(!is_number(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn digits_that_are_no_json_number_still_fit() {
+        valid(Kind::Number, &["200", "007", "18446744073709551616", "-1", "1.5"]);
+        short(Kind::Number, &["", "1.", "1.2.3"]);
+        valid(Kind::Bool, &["true", "false"]);
+        never(Kind::Bool, &["TRUE", "1"]);
+        never(Kind::Number, &["+1", "1e3", "12 ", "abc", "0x10", "100000000000000000000000000000"]);
+    }
+
+    #[test]
+    fn addresses_times_and_protocols_are_told_by_their_shape() {
+        valid(Kind::Ip, &["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"]);
+        short(Kind::Ip, &["192.0", "2001:db8:"]);
+        never(Kind::Ip, &["example.com", "192.0.2.1 "]);
+        valid(Kind::Time, &["25/Sep/2026:09:20:30 +0000", "01/Jan/2027:00:00:00 -0130"]);
+        short(Kind::Time, &["25/Sep/2026:09:20:30", ""]);
+        never(Kind::Time, &["2026-09-25T09:20:30.000+00:00", "25/Sep/2026:09:20:30 +0000 "]);
+        valid(Kind::Protocol, &["HTTP/1.1", "HTTP/2"]);
+        short(Kind::Protocol, &["", "HTTP", "HTTP/"]);
+        never(Kind::Protocol, &["GET", "HTTP/1.1 200"]);
+    }
+
+    #[test]
+    fn methods_and_event_types_are_upper_case_words() {
+        valid(Kind::Method, &["GET", "M-SEARCH"]);
+        short(Kind::Method, &[""]);
+        never(Kind::Method, &["get", "GET /"]);
+        valid(Kind::EventType, &["CONNECT", "CONNECTION_API"]);
+        short(Kind::EventType, &["GET", "CONN"]);
+        never(Kind::EventType, &["connect", "CONNECT 1"]);
+    }
+
+    #[test]
+    fn words_hold_no_separators() {
+        valid(Kind::Id, &["48f1-a_b", "GQ+IV/x=", "UUID_REPLACED_INVALID_REQUEST_ID"]);
+        short(Kind::Id, &[""]);
+        never(Kind::Id, &["a b", "a,b", "a\"b"]);
+        valid(Kind::Word, &["$default", "AROA:me@example.com", "ümlaut"]);
+        short(Kind::Word, &[""]);
+        never(Kind::Word, &["a b", "a,b", "a\"b"]);
+        valid(Kind::Arn, &["arn:aws:sts::111122223333:assumed-role/r/a,b"]);
+        never(Kind::Arn, &["urn:x", "arn:aws:iam::1:user/a b"]);
+    }
+
+    #[test]
+    fn a_path_starts_with_a_slash() {
+        valid(Kind::Path, &["/", "/pets/{petId}", "/a,b"]);
+        short(Kind::Path, &[""]);
+        never(Kind::Path, &["pets", "GET /pets", "/a b"]);
+    }
+
+    #[test]
+    fn a_method_alone_is_no_route_key_yet() {
+        valid(Kind::RouteKey, &["$default", "$connect", "GET /pets", "ANY /{proxy+}", "sendMessage"]);
+        short(Kind::RouteKey, &["GET", "GET ", "/pets"]);
+        never(Kind::RouteKey, &["GET /pets HTTP/1.1", "hello world", "GET pets"]);
+    }
+
+    #[test]
+    fn a_quoted_text_ends_with_its_quote() {
+        valid(Kind::Quoted, &["\"Forbidden\"", "\"a, \\\"b\\\"\"", "\"\""]);
+        short(Kind::Quoted, &["\"", "\"Forbidden", ""]);
+        never(Kind::Quoted, &["Forbidden"]);
+    }
+
+    #[test]
+    fn a_variable_is_listed_once() {
+        let mut names: Vec<_> = DOCUMENTED.iter().flat_map(|(_, names)| names.iter()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn unknown_variables_are_text_that_may_be_hidden_by_its_own_name() {
+        let secrecy = |name| Variable::named(name).secrecy;
+        assert_eq!(Variable::named("authorizer.claims.sub").kind, Kind::Text);
+        assert_eq!(secrecy("authorizer.claims.sub"), Secrecy::Name("sub".into()));
+        assert_eq!(secrecy("authorizer.token"), Secrecy::Name("token".into()));
+        assert_eq!(secrecy("requestOverride.header.Cookie"), Secrecy::Name("Cookie".into()));
+        assert_eq!(secrecy("requestOverride.querystring.sig"), Secrecy::QueryName("sig".into()));
+        assert_eq!(secrecy("identity.apiKey"), Secrecy::ApiKey);
+        assert_eq!(secrecy("identity.userAgent"), Secrecy::Text);
+    }
+
+    #[track_caller]
+    fn named(text: &str, name: &str) {
+        assert_eq!(text.get(..name_length(text)), Some(name), "{text}");
+    }
+
+    #[test]
+    fn a_name_ends_where_no_part_of_a_name_follows() {
+        named("status\"", "status");
+        named("status. Done", "status");
+        named("status..x", "status");
+        named("status-$context.path", "status");
+        named("identity.sourceIp ", "identity.sourceIp");
+        named("", "");
+        named(".status", "");
+        named("authorizer.claims", "authorizer.claims");
+        named("authorizer.claims. ", "authorizer.claims");
+        named("authorizer.sub-x", "authorizer.sub");
+    }
+
+    #[test]
+    fn names_of_headers_and_claims_may_hold_dashes_and_colons() {
+        named("requestOverride.header.X-Api-Key ", "requestOverride.header.X-Api-Key");
+        named("authorizer.claims.cognito:username,", "authorizer.claims.cognito:username");
+        named("authorizer.claims.sub: ", "authorizer.claims.sub");
+        named("authorizer.claims.sub-$context.stage", "authorizer.claims.sub");
+    }
+}

@@ -1,0 +1,339 @@
+//! The way out: the values of a line under `context`, the rest of a JSON line under `fields`.
+
+use std::borrow::Cow;
+
+use memchr::memchr3;
+
+use super::format::{Branch, Format, Slot};
+use super::shape::{Node, Shape};
+use super::value::Value;
+use super::variables::{Fit, Kind, Secrecy, is_number};
+use crate::json::{self, Cursor, JsonError};
+use crate::redact::{REDACTED, Redactor};
+
+/// The header whose value `$context.identity.apiKey` is.
+const API_KEY_HEADER: &str = "x-api-key";
+
+/// Writes the values as an object nested by the variables' names. Returns whether there was any; if not, nothing is written.
+pub(super) fn context(format: &Format, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
+    branches(&format.tree, &Context { format, values, redactor }, out)
+}
+
+struct Context<'a> {
+    format: &'a Format,
+    values: &'a [Value<'a>],
+    redactor: &'a Redactor,
+}
+
+/// Writes these branches as an object, without those that have no value.
+fn branches(level: &[Branch], context: &Context<'_>, out: &mut Vec<u8>) -> bool {
+    let mut opened = false;
+    for branch in level {
+        let before = out.len();
+        out.extend_from_slice(branch.key.as_bytes());
+        // A name that is also a part of other names gives way to them.
+        let written = (!branch.children.is_empty() && branches(&branch.children, context, out))
+            || branch.slots.iter().any(|&slot| leaf(slot, context, out));
+        if !written {
+            out.truncate(before);
+        } else if !std::mem::replace(&mut opened, true)
+            && let Some(separator) = out.get_mut(before)
+        {
+            *separator = b'{';
+        }
+    }
+    if opened {
+        out.push(b'}');
+    }
+    opened
+}
+
+/// Writes the value of a slot, if it has one.
+fn leaf(index: usize, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
+    let (Some(slot), Some(value)) = (context.format.slots.get(index), context.values.get(index)) else { return false };
+    let Some(original) = value.text() else { return false };
+    let kind = slot.variable.kind;
+    let text = if kind == Kind::Quoted { unquoted(&original) } else { Cow::Borrowed(original.as_ref()) };
+    if matches!(text.as_ref(), "" | "-") {
+        return false;
+    }
+    let redactor = context.redactor;
+    match kind {
+        _ if hides(slot, redactor) => json::write_string(out, REDACTED),
+        Kind::Number if is_number(&text) => out.extend_from_slice(text.as_bytes()),
+        Kind::Bool if matches!(text.as_ref(), "true" | "false") => out.extend_from_slice(text.as_bytes()),
+        Kind::Quoted => json::write_string(out, &redactor.text(&text)),
+        _ => free_text(*value, &text, |text| kind.is_closed() && kind.fit(text) == Fit::Valid, redactor, out),
+    }
+    true
+}
+
+/// Returns whether the whole value of a slot is hidden.
+fn hides(slot: &Slot, redactor: &Redactor) -> bool {
+    match &slot.variable.secrecy {
+        Secrecy::Text => false,
+        Secrecy::Name(name) => redactor.hides(name),
+        Secrecy::QueryName(name) => redactor.hides_in_query(name),
+        Secrecy::ApiKey => redactor.hides(API_KEY_HEADER),
+    }
+}
+
+/// Takes away the quotes of a text that brings its own, and the escapes with them.
+fn unquoted(text: &str) -> Cow<'_, str> {
+    if text.len() > 1 && text.starts_with('"') && text.ends_with('"') {
+        Value::quoted(text).text().unwrap_or_default()
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Returns whether a text may hold a value under a name, like `name=value` or `"name":"value"`.
+fn may_hold_name(text: &str) -> bool {
+    memchr3(b'=', b':', b'%', text.as_bytes()).is_some()
+}
+
+/// Writes a value of these characters as a JSON string, without the credentials in it.
+///
+/// `is_clean` is asked about characters that look as if there could be one.
+fn free_text(
+    value: Value<'_>,
+    characters: &str,
+    is_clean: impl FnOnce(&str) -> bool,
+    redactor: &Redactor,
+    out: &mut Vec<u8>,
+) {
+    if may_hold_name(characters)
+        && !is_clean(characters)
+        && let Cow::Owned(shown) = redactor.text(characters)
+    {
+        json::write_string(out, &shown);
+    } else {
+        string(value, out);
+    }
+}
+
+/// Writes a value as a JSON string: as it stands in the line where it stands in one.
+fn string(value: Value<'_>, out: &mut Vec<u8>) {
+    let inside = match value {
+        Value::Unseen | Value::Nothing => "",
+        Value::Plain(text) => return json::write_string(out, text),
+        Value::Clean(text) => text,
+        Value::Escaped(string) => string.raw(),
+    };
+    out.push(b'"');
+    out.extend_from_slice(inside.as_bytes());
+    out.push(b'"');
+}
+
+/// Writes what a JSON line holds besides the variables of a format, or all of it where there is no format: keys and values as
+/// they were given. Returns whether there was any; if not, nothing is written.
+///
+/// # Errors
+/// If the line is no JSON object; then too, nothing is written.
+pub(super) fn fields_of_line(
+    format: Option<&Format>,
+    line: &str,
+    redactor: &Redactor,
+    out: &mut Vec<u8>,
+) -> Result<bool, JsonError> {
+    let before = out.len();
+    let fields = Fields { format, redactor };
+    let written = fields.object(format.and_then(|format| format.shape.as_ref()), &mut Cursor::new(line), out);
+    if written.is_err() {
+        out.truncate(before);
+    }
+    written
+}
+
+struct Fields<'a> {
+    format: Option<&'a Format>,
+    redactor: &'a Redactor,
+}
+
+impl Fields<'_> {
+    /// Writes the object at the cursor without the variables of its shape. No deeper than the shape.
+    fn object(&self, shape: Option<&Shape>, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, JsonError> {
+        cursor.open()?;
+        let mut opened = false;
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            let before = out.len();
+            out.extend_from_slice(if opened { b",\"" } else { b"{\"" });
+            out.extend_from_slice(key.raw().as_bytes());
+            out.extend_from_slice(b"\":");
+            let kind = cursor.kind()?;
+            let written = match shape.and_then(|shape| shape.get(key)) {
+                Some(Node::Variable(_)) if !matches!(kind, json::Kind::Array | json::Kind::Object) => {
+                    cursor.value()?;
+                    false
+                }
+                Some(Node::Object(inner)) if kind == json::Kind::Object => self.object(Some(inner), cursor, out)?,
+                node => {
+                    self.value(&key.decode(), node, cursor.value()?, out);
+                    true
+                }
+            };
+            if written {
+                opened = true;
+            } else {
+                out.truncate(before);
+            }
+        }
+        if opened {
+            out.push(b'}');
+        }
+        Ok(opened)
+    }
+
+    /// Writes the JSON value of a field.
+    fn value(&self, key: &str, node: Option<&Node>, raw: &str, out: &mut Vec<u8>) {
+        if self.hides(key, node) {
+            return json::write_string(out, REDACTED);
+        }
+        match Cursor::new(raw).string() {
+            Ok(string) => {
+                let value = Value::json(string);
+                free_text(value, &value.characters(), |_| false, self.redactor, out);
+            }
+            Err(_) => self.redactor.write_json(raw, out),
+        }
+    }
+
+    fn hides(&self, key: &str, node: Option<&Node>) -> bool {
+        let slot = match node {
+            Some(Node::Variable(slot) | Node::Composite(slot)) => {
+                self.format.and_then(|format| format.slots.get(*slot))
+            }
+            _ => None,
+        };
+        self.redactor.hides(key) || slot.is_some_and(|slot| hides(slot, self.redactor))
+    }
+}
+
+/// Writes what a format that is a JSON object holds besides its variables, for a line that is none. Returns whether there was
+/// any; if not, nothing is written.
+pub(super) fn fields_of_format(format: &Format, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
+    let fields = Fields { format: Some(format), redactor };
+    format.shape.as_ref().is_some_and(|shape| fields.shape(shape, values, out))
+}
+
+impl Fields<'_> {
+    fn shape(&self, shape: &Shape, values: &[Value<'_>], out: &mut Vec<u8>) -> bool {
+        let mut opened = false;
+        for (key, node) in &shape.keys {
+            let before = out.len();
+            out.push(if opened { b',' } else { b'{' });
+            json::write_string(out, key);
+            out.push(b':');
+            let written = match node {
+                Node::Variable(_) => false,
+                Node::Object(inner) => self.shape(inner, values, out),
+                Node::Constant(raw) => {
+                    self.value(key, Some(node), raw, out);
+                    true
+                }
+                Node::Composite(slot) => self.composite(key, node, values.get(*slot), out),
+            };
+            if written {
+                opened = true;
+            } else {
+                out.truncate(before);
+            }
+        }
+        if opened {
+            out.push(b'}');
+        }
+        opened
+    }
+
+    /// Writes a text with variables: a string, or outside quotes what JSON it is.
+    fn composite(&self, key: &str, node: &Node, value: Option<&Value<'_>>, out: &mut Vec<u8>) -> bool {
+        let Some(value) = value else { return false };
+        match value {
+            _ if self.hides(key, Some(node)) => json::write_string(out, REDACTED),
+            Value::Plain(raw) if is_json(raw) => self.value(key, Some(node), raw, out),
+            _ => free_text(*value, &value.characters(), |_| false, self.redactor, out),
+        }
+        true
+    }
+}
+
+/// Returns whether a text is one JSON value.
+fn is_json(text: &str) -> bool {
+    let mut cursor = Cursor::new(text);
+    cursor.value().is_ok() && cursor.at_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Formats;
+    use super::super::tests::{set, written};
+    use super::*;
+
+    #[track_caller]
+    fn hidden(setting: &str, line: &str, expected: &str) {
+        let formats = Formats::compile(setting).unwrap();
+        let log = formats.parse(line).unwrap();
+        assert_eq!(written(&log, &Redactor::new(["x-pin"])), expected, "{line}");
+    }
+
+    #[test]
+    fn the_message_string_loses_its_quotes_and_escapes() {
+        let setting = r#"{"msg":$context.error.messageString,"id":"$context.requestId"}"#;
+        let expected = r#","context":{"error":{"messageString":"no \"x\" here"},"requestId":"1c9d-22"}"#;
+        set(setting, r#"{"msg":"no \"x\" here","id":"1c9d-22"}"#, expected);
+        set("$context.error.messageString,$context.requestId", r#""no \"x\" here",1c9d-22"#, expected);
+        set(
+            "$context.error.messageString,$context.requestId",
+            r#""a, b",1c9d-22"#,
+            r#","context":{"error":{"messageString":"a, b"},"requestId":"1c9d-22"}"#,
+        );
+        set(setting, r#"{"msg":-,"id":"1c9d-22"}"#, r#","context":{"requestId":"1c9d-22"}"#);
+        set(setting, r#"{"msg":"-","id":"1c9d-22"}"#, r#","context":{"requestId":"1c9d-22"}"#);
+    }
+
+    #[test]
+    fn numbers_are_numbers_where_documented_and_else_what_they_were() {
+        let setting = r#"{"s":"$context.status","a":$context.accountId,"e":"$context.requestTimeEpoch","c":"$context.isCanaryRequest","p":"$context.authorizer.n"}"#;
+        set(
+            setting,
+            r#"{"s":"200","a":111122223333,"e":"1790328030389","c":"true","p":"1"}"#,
+            r#","context":{"status":200,"accountId":"111122223333","requestTimeEpoch":1790328030389,"isCanaryRequest":true,"authorizer":{"n":"1"}}"#,
+        );
+        set(
+            setting,
+            r#"{"s":"abc","a":null,"e":"","c":"maybe","p":true}"#,
+            r#","context":{"status":"abc","isCanaryRequest":"maybe","authorizer":{"n":"true"}}"#,
+        );
+        set(
+            "$context.status $context.requestId $context.responseLength",
+            "007 1c9d-22 99999999999999999999",
+            r#","context":{"status":"007","requestId":"1c9d-22","responseLength":"99999999999999999999"}"#,
+        );
+    }
+
+    #[test]
+    fn names_that_are_parts_of_other_names_give_way_to_them() {
+        let setting = "$context.authorizer.a|$context.authorizer.a.b|$context.requestId|$context.requestId";
+        set(setting, "x|y|1c9d-22|2", r#","context":{"authorizer":{"a":{"b":"y"}},"requestId":"1c9d-22"}"#);
+        set(setting, "x|-|-|2", r#","context":{"authorizer":{"a":"x"},"requestId":"2"}"#);
+    }
+
+    #[test]
+    fn credentials_are_hidden_where_they_stand() {
+        hidden(
+            r#"{"k":"$context.identity.apiKey","both":"$context.identity.apiKey $context.status","h":"$context.requestOverride.header.X-Pin","t":"$context.authorizer.token"}"#,
+            r#"{"k":"s3cr3t","both":"s3cr3t 200","h":"1234","t":"eyJ","password":"p","nested":{"token":"t"}}"#,
+            concat!(
+                r#","context":{"identity":{"apiKey":"[REDACTED]"},"requestOverride":{"header":{"X-Pin":"[REDACTED]"}},"#,
+                r#""authorizer":{"token":"[REDACTED]"}},"#,
+                r#""fields":{"both":"[REDACTED]","password":"[REDACTED]","nested":{"token":"[REDACTED]"}}"#
+            ),
+        );
+        hidden(
+            r#"$context.path "$context.identity.userAgent" $context.requestId"#,
+            r#"/a "x password=hunter2" token="#,
+            r#","context":{"path":"/a","identity":{"userAgent":"x password=[REDACTED]"},"requestId":"token="}"#,
+        );
+    }
+}
