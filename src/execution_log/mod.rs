@@ -1,0 +1,436 @@
+//! API Gateway's execution logs: the lines of one request, wherever they stand, become one event.
+//!
+//! A REST or WebSocket API logs each phase of a request as a line of its own, `(request id) text`. The lines of
+//! requests that run at once stand interleaved, and those of one request may lie in several Firehose records. A
+//! [`Stitcher`] takes the lines of one invocation as they come and gives back one [`Request`] for each id.
+//!
+//! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html>
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+mod header_map;
+mod line;
+mod object;
+mod request;
+mod trace;
+pub mod vended;
+
+pub use request::Request;
+
+/// Longest request id that is taken for one, in bytes. Real ones have 36 (REST) or 16 (WebSocket); anything longer is a
+/// text that happens to start with a parenthesis.
+const MAX_ID_BYTES: usize = 128;
+
+/// A line that does not start with a request id in parentheses, so that it belongs to no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("no request id in parentheses at byte 0")]
+pub struct NotExecutionLine;
+
+/// The execution-log lines of one invocation, gathered by request.
+///
+/// `H` is what the caller keeps of a request's first line. Lines are copied: the caller may reuse its buffers.
+#[derive(Debug)]
+pub struct Stitcher<H> {
+    /// For each log group, the place in `requests` of each request id.
+    places: HashMap<Box<str>, HashMap<Box<str>, usize>>,
+    requests: Vec<Request<H>>,
+}
+
+impl<H> Stitcher<H> {
+    /// Starts with no line.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { places: HashMap::new(), requests: Vec::new() }
+    }
+
+    /// Returns whether no line was taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Takes one line, `(id) text`, that the Firehose record at index `record` holds.
+    ///
+    /// `group` is the log group's name: it tells APIs and stages apart, as equal ids in two groups are two requests.
+    /// `head` is called for a request's first line only.
+    ///
+    /// # Errors
+    /// If the line starts with no id; it is not taken.
+    pub fn push(
+        &mut self,
+        group: &str,
+        message: &str,
+        record: usize,
+        head: impl FnOnce() -> H,
+    ) -> Result<(), NotExecutionLine> {
+        let (id, text) = split(message).ok_or(NotExecutionLine)?;
+        let request = self.request(group, id, head);
+        request.credit(record);
+        request.add(text);
+        Ok(())
+    }
+
+    /// Takes the lines of one vended execution record, which the Firehose record at index `record` holds.
+    ///
+    /// The payload is a line, `(id) text`, or several of one request, each behind a line feed and with the same id. The
+    /// record's own method and resource path hold where no line tells them.
+    ///
+    /// # Errors
+    /// If the payload starts with no id; nothing of it is taken.
+    pub fn push_vended(
+        &mut self,
+        vended: &vended::Vended<'_>,
+        record: usize,
+        head: impl FnOnce() -> H,
+    ) -> Result<(), NotExecutionLine> {
+        let payload = vended.payload();
+        let (id, text) = split(payload.strip_suffix('\n').unwrap_or(payload)).ok_or(NotExecutionLine)?;
+        // The name of the group into which API Gateway itself would have written the lines.
+        let api = vended.api_id().unwrap_or_default();
+        let group = format!("API-Gateway-Execution-Logs_{api}/{}", vended.stage().unwrap_or_default());
+        let request = self.request(&group, id, head);
+        request.credit(record);
+        for text in text.split(&format!("\n({id}) ")) {
+            request.add(text);
+        }
+        request.stand_in(vended.http_method(), vended.resource_path());
+        Ok(())
+    }
+
+    /// Returns the requests in the order of their first lines.
+    pub fn finish(self) -> impl Iterator<Item = Request<H>> {
+        self.requests.into_iter().map(Request::settled)
+    }
+
+    /// Finds the request, or begins it.
+    fn request(&mut self, group: &str, id: &str, head: impl FnOnce() -> H) -> &mut Request<H> {
+        let ids = match self.places.get_mut(group) {
+            Some(ids) => ids,
+            None => self.places.entry(group.into()).or_default(),
+        };
+        let place = if let Some(&place) = ids.get(id) {
+            place
+        } else {
+            ids.insert(id.into(), self.requests.len());
+            self.requests.push(Request::new(id, head()));
+            self.requests.len() - 1
+        };
+        self.requests.get_mut(place).expect("a place is noted when its request is put there")
+    }
+}
+
+impl<H> Default for Stitcher<H> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Splits a line into the request's id and the text behind it.
+fn split(message: &str) -> Option<(&str, &str)> {
+    let rest = message.strip_prefix('(')?;
+    let end = rest.bytes().take(MAX_ID_BYTES + 1).position(|byte| byte == b')' || byte.is_ascii_whitespace())?;
+    let (id, rest) = rest.split_at_checked(end)?;
+    let text = rest.strip_prefix(')')?;
+    if id.is_empty() {
+        None
+    } else if text.is_empty() {
+        Some((id, text))
+    } else {
+        Some((id, text.strip_prefix(|space: char| space.is_ascii_whitespace())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::redact::Redactor;
+
+    const GROUP: &str = "API-Gateway-Execution-Logs_a1/prod";
+
+    fn written<H>(request: &Request<H>) -> String {
+        let mut out = Vec::new();
+        request.write(&Redactor::off(), &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    fn lines<H>(request: &Request<H>) -> usize {
+        request.shares.iter().map(|share| share.lines).sum()
+    }
+
+    fn records<H>(request: &Request<H>) -> Vec<usize> {
+        request.shares.iter().map(|share| share.record).collect()
+    }
+
+    /// Stitches lines of one group, each in the record at its own index.
+    fn stitched<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Request<usize>> {
+        let mut stitcher = Stitcher::new();
+        for (at, line) in lines.into_iter().enumerate() {
+            stitcher.push(GROUP, line, at, || at).expect("an execution line");
+        }
+        stitcher.finish().collect()
+    }
+
+    #[track_caller]
+    fn splits(message: &str, expected: Option<(&str, &str)>) {
+        assert_eq!(split(message), expected, "{message:?}");
+    }
+
+    #[test]
+    fn the_id_is_what_stands_in_parentheses() {
+        splits("(273f155e-0000-4000-8000-000000000001) Text", Some(("273f155e-0000-4000-8000-000000000001", "Text")));
+        splits("(Abc12EXAMPLE=) Text (x) y", Some(("Abc12EXAMPLE=", "Text (x) y")));
+        splits("(r-1)  Text\n", Some(("r-1", " Text\n")));
+        splits("(r-1) ", Some(("r-1", "")));
+        splits("(r-1)", Some(("r-1", "")));
+        splits("(r-1)\n", Some(("r-1", "")));
+    }
+
+    #[test]
+    fn a_line_without_an_id_is_no_execution_line() {
+        for message in [
+            "",
+            "()",
+            "() Text",
+            "(r-1",
+            "(r-1)Text",
+            "(r 1) Text",
+            " (r-1) Text",
+            "Sat Nov 21 18:59:00 UTC 2026 : Starting execution for request: r-1",
+        ] {
+            splits(message, None);
+            assert_eq!(Stitcher::new().push(GROUP, message, 0, || ()), Err(NotExecutionLine), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_has_a_length() {
+        for (length, is_id) in [(127, true), (128, true), (129, false), (1280, false)] {
+            let message = format!("({}) Text", "i".repeat(length));
+            assert_eq!(split(&message).is_some(), is_id, "{length}");
+        }
+    }
+
+    #[test]
+    fn four_interleaved_requests_become_four_events() {
+        let requests = stitched([
+            "(r-1) Extended Request Id: e1=",
+            "(r-2) Extended Request Id: e2=",
+            "(r-3) Method completed with status: 429",
+            "(r-2) Method completed with status: 202",
+            "(r-4) News",
+            "(r-1) Method completed with status: 201",
+        ]);
+        let events: Vec<_> =
+            requests.iter().map(|request| (request.head, records(request), written(request))).collect();
+        let expect = |head, records, event: &str| (head, records, event.to_owned());
+        assert_eq!(
+            events,
+            [
+                expect(0, vec![0, 5], r#"{"requestId":"r-1","extendedRequestId":"e1=","complete":true,"status":201}"#),
+                expect(1, vec![1, 3], r#"{"requestId":"r-2","extendedRequestId":"e2=","complete":true,"status":202}"#),
+                expect(2, vec![2], r#"{"requestId":"r-3","complete":false,"status":429}"#),
+                expect(4, vec![4], r#"{"requestId":"r-4","complete":false,"other":["News"]}"#),
+            ]
+        );
+    }
+
+    #[test]
+    fn equal_ids_in_two_groups_are_two_requests() {
+        let mut stitcher = Stitcher::new();
+        for group in ["a", "b", "a"] {
+            assert_eq!(stitcher.push(group, "(r-1) Text", 0, || group), Ok(()));
+        }
+        let requests: Vec<_> = stitcher.finish().map(|request| (request.head, lines(&request))).collect();
+        assert_eq!(requests, [("a", 2), ("b", 1)]);
+    }
+
+    #[test]
+    fn a_stitcher_is_empty_until_it_takes_a_line() {
+        let mut stitcher = Stitcher::default();
+        assert_eq!(stitcher.push(GROUP, "Text", 0, || ()), Err(NotExecutionLine));
+        assert!(stitcher.is_empty());
+        assert_eq!(stitcher.push(GROUP, "(r-1)", 0, || ()), Ok(()));
+        assert!(!stitcher.is_empty());
+    }
+
+    fn vended(payload: &str) -> String {
+        serde_json::json!({
+            "api_id": "a1", "stage": "prod", "http_method": "GET", "resource_path": "/o", "payload": payload,
+        })
+        .to_string()
+    }
+
+    #[track_caller]
+    fn vended_lines(payloads: &[&str], expected: &str) {
+        let mut stitcher = Stitcher::new();
+        for (at, payload) in payloads.iter().enumerate() {
+            let json = vended(payload);
+            let record = vended::parse(&json).expect("a vended record");
+            assert_eq!(stitcher.push_vended(&record, at, || ()), Ok(()), "{payload}");
+        }
+        let events: Vec<_> = stitcher.finish().map(|request| written(&request)).collect();
+        assert_eq!(events, [expected], "{payloads:?}");
+    }
+
+    #[test]
+    fn a_vended_request_is_the_same_event_as_a_classic_one() {
+        let lines = [
+            "(r-1) Extended Request Id: e1=",
+            "(r-1) HTTP Method: GET, Resource Path: /o",
+            "(r-1) Endpoint response body before transformations: a\n(b) c\n",
+            "(r-1) Method completed with status: 200",
+        ];
+        let classic = written(&stitched(lines)[0]);
+        vended_lines(&lines, &classic.replace("c\\n", "c"));
+        vended_lines(&[&lines.join("\n")], &classic);
+        vended_lines(&[&format!("{}\n", lines.join("\n"))], &classic);
+    }
+
+    #[test]
+    fn a_vended_records_own_method_and_path_stand_in() {
+        vended_lines(
+            &["(r-1) Method completed with status: 200"],
+            r#"{"requestId":"r-1","complete":false,"method":"GET","resourcePath":"/o","status":200}"#,
+        );
+    }
+
+    #[test]
+    fn a_vended_record_is_one_line_whatever_its_payload_holds() {
+        let json = vended("(r-1) Text\n(r-1) Text");
+        let mut stitcher = Stitcher::new();
+        assert_eq!(stitcher.push_vended(&vended::parse(&json).expect("a vended record"), 7, || ()), Ok(()));
+        let request = stitcher.finish().next().expect("a request");
+        assert_eq!((records(&request), lines(&request)), (vec![7], 1));
+        assert_eq!(written(&request).matches("Text").count(), 2);
+    }
+
+    #[test]
+    fn a_vended_payload_without_an_id_is_not_taken() {
+        let mut stitcher = Stitcher::new();
+        for payload in ["Starting execution", "text\n(r-1) Text"] {
+            let json = vended(payload);
+            let record = vended::parse(&json).expect("a vended record");
+            assert_eq!(stitcher.push_vended(&record, 0, || ()), Err(NotExecutionLine));
+        }
+        assert!(stitcher.is_empty());
+    }
+
+    #[test]
+    fn many_requests_and_many_lines_take_no_more_than_their_share() {
+        let many: Vec<_> = (0..100_000).map(|id| format!("({id}) Text")).collect();
+        assert_eq!(stitched(many.iter().map(String::as_str)).len(), 100_000);
+        let request = &stitched(std::iter::repeat_n("(r-1) Text", 100_000))[0];
+        assert_eq!((lines(request), request.shares.len()), (100_000, 100_000));
+        assert_eq!(written(request).matches("Text").count(), 100_000);
+    }
+
+    #[test]
+    fn a_map_of_many_entries_takes_no_more_than_its_share() {
+        let map = (0..100_000).map(|name| format!("n{}=v", name % 50_000)).collect::<Vec<_>>().join(", ");
+        let line = format!("(r-1) Method request query string: {{{map}}}");
+        assert_eq!(written(&stitched([line.as_str()])[0]).matches("v, v").count(), 50_000);
+    }
+
+    /// A text of each phrase, with a value that can be found again.
+    fn phrase() -> impl Strategy<Value = (String, u32)> {
+        const PHRASES: &[&str] = &[
+            "Extended Request Id: @",
+            "Verifying Usage Plan for request: r. API Key:  API Stage: @",
+            "Starting execution for request: @",
+            "HTTP Method: GET, Resource Path: /@",
+            "Method request path: {a=@}",
+            "Method request query string: {a=b, c=@}",
+            "Method request headers: {A=b, C=@ [TRUNCATED]",
+            "Method request headers: {A=@}",
+            "Method request body before transformations: @\n",
+            "Endpoint request URI: https://b.test/@",
+            "Sending request to https://b.test/@",
+            "Endpoint request headers: {@=a, @=b}",
+            "Endpoint request body after transformations: {\"a\":@",
+            "Received response. Status: @, Integration latency: 5 ms",
+            "Received response. Integration latency: @ ms",
+            "Endpoint response headers: @",
+            "Endpoint response body before transformations: \"@\"",
+            "Method response body after transformations:@",
+            "Method response headers: {A=@, b, c, D=e}",
+            "Successfully completed execution",
+            "Method completed with status: @",
+            "AWS Integration Endpoint RequestId : @",
+            "X-ray Tracing ID : @",
+            "Execution failed due to configuration error: @",
+            "Unauthorized request: @",
+            "Starting authorizer: a@ for request: r",
+            "Incoming identity: @",
+            "Authorizer result body before parsing: @",
+            "Using valid authorizer policy for principal: @",
+            "Successfully completed authorizer execution",
+            "Gateway response headers: {A=@}",
+            "@ [TRUNCATED]",
+        ];
+        (prop::sample::select(PHRASES), 100_000_u32..1_000_000)
+            .prop_map(|(phrase, mark)| (phrase.replace('@', &mark.to_string()), mark))
+    }
+
+    proptest! {
+        #[test]
+        fn no_lines_value_is_lost(phrases in prop::collection::vec(phrase(), 1..24)) {
+            let lines: Vec<_> = phrases.iter().map(|(text, _)| format!("(r) {text}")).collect();
+            let event = written(&stitched(lines.iter().map(String::as_str))[0]);
+            prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&event).is_ok(), "{}", event);
+            for (text, mark) in &phrases {
+                let mark = mark.to_string();
+                prop_assert!(!text.contains(&mark) || event.contains(&mark), "{} {}", text, event);
+            }
+        }
+
+        #[test]
+        fn any_interleaving_gives_the_same_events(
+            requests in prop::collection::vec(prop::collection::vec(phrase(), 1..12), 1..5),
+            turns in prop::collection::vec(any::<prop::sample::Index>(), 60),
+        ) {
+            let lines: Vec<Vec<_>> = requests.iter().enumerate()
+                .map(|(id, phrases)| phrases.iter().map(|(text, _)| format!("(r{id}) {text}")).collect())
+                .collect();
+            let mut left: Vec<_> = lines.iter().map(|lines| lines.iter()).collect();
+            let mut mixed = Vec::new();
+            for turn in turns {
+                let at = turn.index(left.len());
+                mixed.extend(left[at].next());
+            }
+            mixed.extend(left.into_iter().flatten());
+            let event = |lines: Vec<&str>| {
+                let mut events: Vec<_> = stitched(lines).iter().map(written).collect();
+                events.sort();
+                events
+            };
+            prop_assert_eq!(
+                event(mixed.into_iter().map(String::as_str).collect()),
+                event(lines.iter().flatten().map(String::as_str).collect())
+            );
+        }
+
+        #[test]
+        fn any_lines_give_valid_json(
+            lines in prop::collection::vec((phrase(), 0..40_usize, "(?s).{0,20}"), 0..8),
+            prefix in "(\\([a-z]{0,2}\\) ?)?",
+        ) {
+            let mut stitcher = Stitcher::new();
+            let mut taken = 0;
+            for ((phrase, _), length, tail) in &lines {
+                let phrase = phrase.get(..*length).unwrap_or(phrase);
+                taken += usize::from(stitcher.push(GROUP, &format!("{prefix}{phrase}{tail}"), 0, || ()).is_ok());
+            }
+            let mut given = 0;
+            for request in stitcher.finish() {
+                given += self::lines(&request);
+                let event = written(&request);
+                prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&event).is_ok(), "{}", event);
+            }
+            prop_assert_eq!(taken, given);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One request: its lines, where they came from, and the `execution` object that they make.
+
+use super::{line, trace};
+use crate::batch::Share;
+use crate::redact::Redactor;
+
+/// The lines of one request. Its `Debug` shows none of them.
+pub struct Request<H> {
+    /// What the caller kept of the line that came first.
+    pub head: H,
+    /// Which Firehose records gave how many log lines: ascending, none twice.
+    pub shares: Vec<Share>,
+    id: Box<str>,
+    text: String,
+    /// Where each line ends in `text`.
+    ends: Vec<usize>,
+    truncated: bool,
+    method: Option<Box<str>>,
+    resource_path: Option<Box<str>>,
+}
+
+impl<H> Request<H> {
+    pub(super) fn new(id: &str, head: H) -> Self {
+        Self {
+            head,
+            shares: Vec::new(),
+            id: id.into(),
+            text: String::new(),
+            ends: Vec::new(),
+            truncated: false,
+            method: None,
+            resource_path: None,
+        }
+    }
+
+    /// Notes that the record at index `record` gave a log line.
+    pub(super) fn credit(&mut self, record: usize) {
+        match self.shares.last_mut() {
+            Some(share) if share.record == record => share.lines += 1,
+            _ => self.shares.push(Share { record, lines: 1 }),
+        }
+    }
+
+    /// Adds a line, without its `(id) ` prefix.
+    pub(super) fn add(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.ends.push(self.text.len());
+        self.truncated |= line::uncut(text).is_some();
+    }
+
+    /// Notes the method and the resource path that hold where no line tells them.
+    pub(super) fn stand_in(&mut self, method: Option<&str>, resource_path: Option<&str>) {
+        if self.method.is_none() {
+            self.method = method.map(Box::from);
+        }
+        if self.resource_path.is_none() {
+            self.resource_path = resource_path.map(Box::from);
+        }
+    }
+
+    /// Returns the request with its records in order: no line follows.
+    pub(super) fn settled(mut self) -> Self {
+        self.shares.sort_unstable_by_key(|share| share.record);
+        self.shares.dedup_by(|next, share| {
+            let same = next.record == share.record;
+            share.lines += if same { next.lines } else { 0 };
+            same
+        });
+        self
+    }
+
+    /// Returns whether API Gateway cut a line: it ends in ` [TRUNCATED]`.
+    #[must_use]
+    pub fn truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Writes what the lines say as a JSON object, the event's `execution`, credentials hidden.
+    ///
+    /// Shape, in this order: `requestId`, `extendedRequestId`, `complete`, `method`, `resourcePath`, `status`,
+    /// `integrationLatency` (ms), `request{path, query, headers, body}`, `endpoint{uri, requestHeaders, requestBody,
+    /// status, responseHeaders, responseBody, requestId}`, `response{headers, body}`, `authorizer{id, identity, uri,
+    /// requestHeaders, requestBody, status, responseHeaders, responseBody, requestId, integrationLatency, result,
+    /// principal, complete}`, `errors[]`, `other[]`. `requestId` and `complete` are always there, the rest where it has
+    /// a value.
+    ///
+    /// `complete` says whether both a start and the end were seen; the authorizer's, whether it completed successfully.
+    /// Status and latency are numbers. Maps of headers and parameters are objects of strings, in which the values of a
+    /// name that comes again are joined by `, `. Bodies, among them the authorizer's `result`, are the text that was
+    /// logged. A value that API Gateway cut ends where it was cut, without the mark. `errors` holds the texts that
+    /// report a failure, `other` those that no field represents, as they came but for the `(id) ` prefix.
+    pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let lines = starts.zip(&self.ends).filter_map(|(start, &end)| self.text.get(start..end));
+        let trace = trace::Trace::read(&self.id, lines);
+        trace.or(self.method.as_deref(), self.resource_path.as_deref()).write(redactor, out);
+    }
+}
+
+impl<H> std::fmt::Debug for Request<H> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Request").field("lines", &self.ends.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(lines: &[(&str, usize)]) -> Request<()> {
+        let mut request = Request::new("r-1", ());
+        for &(text, record) in lines {
+            request.credit(record);
+            request.add(text);
+        }
+        request.settled()
+    }
+
+    #[test]
+    fn a_record_is_named_once_in_whatever_order_the_lines_come() {
+        let request = request(&[("a", 3), ("b", 3), ("c", 1), ("d", 3), ("e", 2), ("f", 1)]);
+        let share = |record, lines| Share { record, lines };
+        assert_eq!(request.shares, [share(1, 2), share(2, 1), share(3, 3)]);
+    }
+
+    #[test]
+    fn one_cut_line_makes_a_request_truncated() {
+        assert!(!request(&[("Method request headers: {A=b}", 0), ("Text [TRUNCATED] text", 0)]).truncated());
+        assert!(request(&[("Text", 0), ("Method request headers: {A=b [TRUNCATED]", 0), ("Text", 0)]).truncated());
+        assert!(request(&[("Text [TRUNCATED]\n", 0)]).truncated());
+    }
+
+    #[test]
+    fn what_a_line_tells_comes_before_what_stands_in() {
+        let mut request = request(&[("HTTP Method: GET, Resource Path: /o", 0)]);
+        request.stand_in(Some("POST"), Some("/p"));
+        let mut out = Vec::new();
+        request.write(&Redactor::off(), &mut out);
+        let expected = r#"{"requestId":"r-1","complete":false,"method":"GET","resourcePath":"/o"}"#;
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn debug_output_holds_no_line() {
+        assert!(!format!("{:?}", request(&[("hush", 0)])).contains("hush"));
+    }
+}
