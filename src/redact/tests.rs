@@ -1,0 +1,437 @@
+//! What becomes of texts of every kind, and the laws that hold for all.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn redactor() -> Redactor {
+    Redactor::new(["X-Session"])
+}
+
+#[track_caller]
+fn becomes(text: &str, expected: &str) {
+    assert_eq!(redactor().text(text), expected, "of {text}");
+}
+
+#[track_caller]
+fn stays(text: &str) {
+    assert!(
+        matches!(redactor().text(text), Cow::Borrowed(same) if same == text),
+        "{text} became {}",
+        redactor().text(text)
+    );
+}
+
+#[track_caller]
+fn writes(json: &str, expected: &str) {
+    let mut out = Vec::new();
+    redactor().write_json(json, &mut out);
+    assert_eq!(String::from_utf8_lossy(&out), expected, "of {json}");
+}
+
+#[test]
+fn maps_of_headers_lose_credentials_and_keep_the_other_headers() {
+    becomes(
+        "{Accept=*/*, Authorization=Bearer abc, def, Host=h, X-Session=1 2, Cookie=a=b; c=d}",
+        "{Accept=*/*, Authorization=[REDACTED], Host=h, X-Session=[REDACTED], Cookie=[REDACTED]}",
+    );
+    becomes(
+        "{Authorization=AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host;date, Signature=0a1b, Host=h}",
+        "{Authorization=[REDACTED], Host=h}",
+    );
+    becomes(
+        "{Authorization=[Bearer abc], Set-Cookie=[a=b; Path=/, c=d]}",
+        "{Authorization=[REDACTED], Set-Cookie=[REDACTED], c=d]}",
+    );
+    becomes(
+        "Endpoint request headers: {Host=h, x-api-key=a}b",
+        "Endpoint request headers: {Host=h, x-api-key=[REDACTED]",
+    );
+    becomes("{Set-Cookie=a=b; Expires=Wed, 21 Oct 2026 07:28:00 GMT, Date=x}", "{Set-Cookie=[REDACTED], Date=x}");
+    becomes("{Referer=https://h/?code=abc, Host=h}", "{Referer=https://h/?code=[REDACTED], Host=h}");
+    becomes("{X-Amz-Security-Token=FwoGZX", "{X-Amz-Security-Token=[REDACTED]");
+    becomes("{Authorization=, Host=h, Cookie=}", "{Authorization=, Host=h, Cookie=}");
+    stays("{key=a, code=b, Content-Type=x; charset=y, Access-Control-Allow-Headers=Authorization,X-Api-Key, Host=h}");
+}
+
+#[test]
+fn maps_of_query_parameters_lose_the_names_of_queries_too() {
+    becomes(
+        "Method request query string: {code=a b, page=2, sig=c}",
+        "Method request query string: {code=[REDACTED], page=2, sig=[REDACTED]}",
+    );
+    becomes("{queryStringParameters={key=a}, key=b}", "{queryStringParameters={key=[REDACTED]}, key=b}");
+}
+
+#[test]
+fn urls_lose_parameters() {
+    becomes("https://h/p?access_token=abc&page=2#top", "https://h/p?access_token=[REDACTED]&page=2#top");
+    becomes("/p?page=2&CODE=a.b-c~d", "/p?page=2&CODE=[REDACTED]");
+    becomes("GET /p?sig=a%2Bb%3D HTTP/1.1", "GET /p?sig=[REDACTED] HTTP/1.1");
+    becomes("/p?%61ccess%5Ftoken=abc&a=b", "/p?%61ccess%5Ftoken=[REDACTED]&a=b");
+    becomes("https://h/cb#access_token=abc&state=s", "https://h/cb#access_token=[REDACTED]&state=s");
+    becomes("<a href=\"/p?a=b&amp;key=c\">", "<a href=\"/p?a=b&amp;key=[REDACTED]\">");
+    becomes(
+        "see https://h/?key=abc, or (https://h/?key=def).",
+        "see https://h/?key=[REDACTED], or (https://h/?key=[REDACTED]).",
+    );
+    becomes(
+        "https://b.s3.amazonaws.com/o?X-Amz-Credential=A%2Fb&X-Amz-Date=2&X-Amz-Security-Token=c&X-Amz-Signature=d",
+        "https://b.s3.amazonaws.com/o?X-Amz-Credential=[REDACTED]&X-Amz-Date=2&X-Amz-Security-Token=[REDACTED]&X-Amz-Signature=[REDACTED]",
+    );
+    stays("https://h/keys?page=2&keyboard=a&x-token-type=b&code_challenge=c");
+    stays("https://joe@h:443/token/secret?next=%2Fa%3Ab");
+}
+
+#[test]
+fn urls_inside_parameters_lose_theirs() {
+    becomes(
+        "/login?next=https%3A%2F%2Fh%2F%3Ftoken%3Dabc%26a%3Db&x=y",
+        "/login?next=https%3A%2F%2Fh%2F%3Ftoken%3D[REDACTED]%26a%3Db&x=y",
+    );
+    becomes("/login?next=%252F%253Fcode%253Dabc%2526a%253Db", "/login?next=%252F%253Fcode%253D[REDACTED]%2526a%253Db");
+    becomes(
+        "d=%7B%22password%22%3A%22abc%22%2C%22n%22%3A1%7D",
+        "d=%7B%22password%22%3A%22[REDACTED]%22%2C%22n%22%3A1%7D",
+    );
+    becomes("/p?d=%7B%22password%22:%22abc%22%7D", "/p?d=%7B%22password%22:%22[REDACTED]%22%7D");
+    becomes("d=%7B%22password%22%3A12%7D", "d=%7B%22password%22%3A%22[REDACTED]%22%7D");
+}
+
+#[test]
+fn forms_lose_values_whole() {
+    becomes("code=abc&grant_type=authorization_code", "code=[REDACTED]&grant_type=authorization_code");
+    becomes("client_id=a&client_secret=b;c#d,e f&scope=token", "client_id=a&client_secret=[REDACTED]&scope=token");
+    becomes("signature=abc", "signature=[REDACTED]");
+    becomes(
+        "grant_type=password&username=joe&password=p'q\"r\r\n",
+        "grant_type=password&username=joe&password=[REDACTED]\r\n",
+    );
+    becomes("data={\"token\":\"abc\"}&a=b", "data={\"token\":\"[REDACTED]\"}&a=b");
+    stays("grant_type=password&response_type=token&password=&a=key");
+}
+
+#[test]
+fn multipart_fields_lose_values() {
+    becomes(
+        "--b\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\nabc\r\n--b\r\nContent-Disposition: form-data; name=\"page\"\r\n\r\n2\r\n--b--",
+        "--b\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n[REDACTED]\r\n--b\r\nContent-Disposition: form-data; name=\"page\"\r\n\r\n2\r\n--b--",
+    );
+    becomes(
+        "--b\nContent-Disposition: form-data; name=\"password\"\n\nab\ncd",
+        "--b\nContent-Disposition: form-data; name=\"password\"\n\n[REDACTED]",
+    );
+}
+
+#[test]
+fn json_loses_values_of_any_type_and_stays_json() {
+    becomes(r#"{"password":"a\"b","n":1}"#, r#"{"password":"[REDACTED]","n":1}"#);
+    becomes(r#"{ "token" : 123 , "apiKey":true}"#, r#"{ "token" : "[REDACTED]" , "apiKey":"[REDACTED]"}"#);
+    becomes(
+        r#"{"secret":{"a":["}"]},"cookie":[1,[2]],"n":[]}"#,
+        r#"{"secret":"[REDACTED]","cookie":"[REDACTED]","n":[]}"#,
+    );
+    becomes(r#"[{"pass\u0077ord":"a"},"b"]"#, r#"[{"pass\u0077ord":"[REDACTED]"},"b"]"#);
+    becomes(r#"{"type":"TOKEN","authorizationToken":"abc"}"#, r#"{"type":"TOKEN","authorizationToken":"[REDACTED]"}"#);
+    becomes(
+        r#"{"a":"token: b","c":"Authorization: Basic b\nHost: h"}"#,
+        r#"{"a":"token: [REDACTED]","c":"Authorization: [REDACTED]\nHost: h"}"#,
+    );
+    becomes(r#"{"grant_type=password&password=abc":""}"#, r#"{"grant_type=password&password=[REDACTED]":""}"#);
+    becomes(r#"[1,"x Authorization: Basic b","c"]"#, r#"[1,"x Authorization: [REDACTED]","c"]"#);
+    becomes(r#""https:\/\/h\/?a=b\u0026code=c""#, r#""https:\/\/h\/?a=b\u0026code=[REDACTED]""#);
+    becomes(r#"{"u":"\u003fkey\u003dabc\u0026a"}"#, r#"{"u":"\u003fkey\u003d[REDACTED]\u0026a"}"#);
+    stays(
+        r#"{"code":1,"key":"a","tokenCount":3,"signature":"s","a":{"sig":2},"password":null,"token":"","grant_type":"password"}"#,
+    );
+}
+
+#[test]
+fn the_query_of_a_proxied_request_loses_the_names_of_queries() {
+    becomes(
+        r#"{"queryStringParameters":{"code":"a","p":"b"},"multiValueQueryStringParameters":{"key":["a","b"]},"key":"c"}"#,
+        r#"{"queryStringParameters":{"code":"[REDACTED]","p":"b"},"multiValueQueryStringParameters":{"key":"[REDACTED]"},"key":"c"}"#,
+    );
+    becomes(
+        r#"{"rawQueryString":"code=a&p=b","body":"sig=a"}"#,
+        r#"{"rawQueryString":"code=[REDACTED]&p=b","body":"sig=[REDACTED]"}"#,
+    );
+}
+
+#[test]
+fn json_in_json_strings_loses_values() {
+    becomes(r#"{"body":"{\"password\":\"a\",\"n\":1}"}"#, r#"{"body":"{\"password\":\"[REDACTED]\",\"n\":1}"}"#);
+    becomes(r#"{"body":"{\"token\":{\"a\":1}}"}"#, r#"{"body":"{\"token\":\"[REDACTED]\"}"}"#);
+    becomes(
+        r#"{"a":"{\"b\":\"{\\\"secret\\\":\\\"x\\\\\\\"y\\\",\\\"c\\\":12}\"}"}"#,
+        r#"{"a":"{\"b\":\"{\\\"secret\\\":\\\"[REDACTED]\\\",\\\"c\\\":12}\"}"}"#,
+    );
+    becomes(
+        r#"said {\"password\":\"a\\\"b\",\"token\":12} and {\"n\":1}"#,
+        r#"said {\"password\":\"[REDACTED]\",\"token\":\"[REDACTED]\"} and {\"n\":1}"#,
+    );
+    becomes(r#"x {\\\"a\\\":{\\\"secret\\\":[\\\"]\\\"]}}"#, r#"x {\\\"a\\\":{\\\"secret\\\":\\\"[REDACTED]\\\"}}"#);
+}
+
+#[test]
+fn what_was_cut_loses_the_rest_of_the_value() {
+    becomes(r#"{"a":1,"password":"abc"#, r#"{"a":1,"password":"[REDACTED]"#);
+    becomes(r#"{"password":"abc\"#, r#"{"password":"[REDACTED]"#);
+    becomes(r#"{"body":"{\"password\":\"abc"#, r#"{"body":"{\"password\":\"[REDACTED]"#);
+    becomes(r#"{"body":"{\"password\":\"abc\\"#, r#"{"body":"{\"password\":\"[REDACTED]"#);
+    becomes(r#"{"token":{"a":"b","c":["#, r#"{"token":"[REDACTED]""#);
+    becomes(r#"{"token":12"#, r#"{"token":"[REDACTED]""#);
+    becomes("a=b&client_secret=abc", "a=b&client_secret=[REDACTED]");
+    becomes("{Host=h, Authorization=Bearer abc", "{Host=h, Authorization=[REDACTED]");
+    becomes("{\"password\":\"abc [TRUNCATED]", "{\"password\":\"[REDACTED] [TRUNCATED]");
+    becomes("{Cookie=a=b; c= [TRUNCATED]\n", "{Cookie=[REDACTED] [TRUNCATED]\n");
+    stays(r#"{"password":""#);
+    stays(r#"{"password""#);
+}
+
+#[test]
+fn json_that_a_template_broke_loses_values() {
+    becomes(
+        r#"{"status":-,"ua":"a "b" c","token":"x","n":1}"#,
+        r#"{"status":-,"ua":"a "b" c","token":"[REDACTED]","n":1}"#,
+    );
+    becomes(r#"{"ua":"a "b","apiKey":x-y z,"n":-}"#, r#"{"ua":"a "b","apiKey":"[REDACTED]","n":-}"#);
+    becomes(
+        r#"(id) Endpoint request body: {"password":"a"} sent"#,
+        r#"(id) Endpoint request body: {"password":"[REDACTED]"} sent"#,
+    );
+    becomes(r#""{""password"":""abc"",""n"":1}""#, r#""{""password"":""[REDACTED]"",""n"":1}""#);
+    becomes("{'password': 'it\\'s', 'n': 1}", "{'password': '[REDACTED]', 'n': 1}");
+    becomes(
+        "{password: 'a', token: \"b\", secret: c}",
+        "{password: '[REDACTED]', token: \"[REDACTED]\", secret: [REDACTED]}",
+    );
+    becomes("{\"password\"=>\"a\"}", "{\"password\"=>\"[REDACTED]\"}");
+}
+
+#[test]
+fn free_text_loses_what_stands_behind_a_name() {
+    becomes("login with password=abc, user=joe", "login with password=[REDACTED], user=joe");
+    becomes("token: Bearer abc rest", "token: [REDACTED] rest");
+    becomes("password: correct horse battery", "password: [REDACTED]");
+    becomes("(id) Authorization: Bearer abc rest", "(id) Authorization: [REDACTED] rest");
+    becomes("body: code=a&b=c&key=d", "body: code=[REDACTED]&b=c&key=[REDACTED]");
+    becomes("got token: Bearer abc rest", "got token: [REDACTED] rest");
+    becomes("Authorization=Basic YTpi status=200", "Authorization=[REDACTED] status=200");
+    becomes(
+        "Host: h\nAuthorization: Digest username=\"a\", response=\"b\"\r\nCookie: a=b; c=d\nA: b",
+        "Host: h\nAuthorization: [REDACTED]\r\nCookie: [REDACTED]\nA: b",
+    );
+    becomes(
+        "curl -H \"X-Api-Key: abc\" -H 'Authorization: Bearer d' https://h/",
+        "curl -H \"X-Api-Key: [REDACTED]\" -H 'Authorization: [REDACTED]' https://h/",
+    );
+    becomes("deploy --token=abc --password def", "deploy --token=[REDACTED] --password def");
+    becomes("Cookie=a=b; c=d next", "Cookie=[REDACTED] next");
+    becomes("password = 'a b' # c", "password = '[REDACTED]' # c");
+    becomes("x token=a\ny secret=b", "x token=[REDACTED]\ny secret=[REDACTED]");
+    stays("if (token == null) password= user=joe");
+    stays("The security token is invalid, the secret too");
+    stays("Proxy-Authorization-Info: none, my_password=a, code: 12, code=12 key: k");
+}
+
+#[test]
+fn ordinary_values_of_access_logs_stay() {
+    stays("Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0");
+    stays("25/Sep/2026:09:20:30 +0000");
+    stays("2026-11-21T18:59:00.123Z");
+    stays("arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d");
+    stays("arn:aws:secretsmanager:eu-west-1:111122223333:secret:name-AbCdEf");
+    stays("urn:ietf:params:oauth:grant-type:token-exchange");
+    stays("Root=1-5c755b5d-07b29b94e632d3da19d88789;Sampled=1");
+    stays("JKJaXmPLvHcESHA=");
+    stays("2001:db8::1");
+    stays("multipart/form-data; boundary=token");
+    stays("cognito-idp.eu-west-1.amazonaws.com/pool,cognito-idp.eu-west-1.amazonaws.com/pool:CognitoSignIn:qwert");
+    stays("CN=example.com,O=Example Corp.,C=GB");
+    stays("Bearer realm=\"api\", error=\"invalid_token\"");
+    stays("key");
+    stays("");
+}
+
+#[test]
+fn json_is_written_without_space_between_its_tokens() {
+    writes(
+        " { \"a b\" : [ 1 , \"c \\\" d\" ,null ] ,\n\"token\" : [ 2 ] } ",
+        r#"{"a b":[1,"c \" d",null],"token":"[REDACTED]"}"#,
+    );
+    writes(r#" "\u0061\/" "#, r#""\u0061\/""#);
+    let mut out = Vec::new();
+    Redactor::off().write_json("{ \"token\" : 1 }", &mut out);
+    assert_eq!(out, br#"{"token":1}"#);
+}
+
+#[test]
+fn nothing_is_hidden_when_off() {
+    let off = Redactor::off();
+    assert!(!off.hides("token") && !off.hides_in_query("key"));
+    assert_eq!(off.text("token=abc"), "token=abc");
+}
+
+const PLAIN: [&str; 18] = [
+    "Authorization",
+    "proxy-authorization",
+    "Cookie",
+    "Set-Cookie",
+    "X-Api-Key",
+    "X-Amz-Security-Token",
+    "authorizationToken",
+    "token",
+    "access_token",
+    "ID_TOKEN",
+    "refresh_token",
+    "client_secret",
+    "api_key",
+    "apiKey",
+    "password",
+    "secret",
+    "X-Amz-Signature",
+    "X-Session",
+];
+
+/// What every planted secret starts with, and nothing else does.
+const MARK: &str = "Zq7";
+
+/// A text that holds a secret under a hidden name.
+fn planted() -> impl Strategy<Value = String> {
+    let rest = "[A-Za-z0-9+/_.~-]{0,20}={0,2}";
+    let rendered = (0..PLAIN.len(), rest, 0..11).prop_map(|(name, rest, form)| {
+        let name = PLAIN[name];
+        let secret = format!("{MARK}{rest}");
+        match form {
+            0 => format!(r#"{{"a":1,"{name}":"{secret}","b":[true]}}"#),
+            1 => format!(r#"{{"a":{{"{name}" : ["{secret}",{{"c":"{secret}"}}]}}}}"#),
+            2 => format!("a=b&{name}={secret}&c=d"),
+            3 => format!("{name}={secret}"),
+            4 => format!("https://h/p?{name}={secret}&c=d#e"),
+            5 => format!("POST / HTTP/1.1\r\nHost: h\r\n{name}: Bearer {secret}\r\nA: b"),
+            6 => format!("{{Host=h, {name}=Bearer {secret}, A=b}}"),
+            7 => format!("{{{name}={secret}, A=b}}"),
+            8 => format!("{{'{name}': '{secret}'}}"),
+            9 => format!("failed with {name}={secret} and more"),
+            _ => format!("failed with {name}: {secret} and more"),
+        }
+    });
+    rendered.prop_recursive(4, 4, 1, |inner| {
+        (inner, 0..5).prop_map(|(text, wrap)| match wrap {
+            0 => serde_json::json!({"n": 1, "body": text, "c": "d"}).to_string(),
+            1 => serde_json::json!([text, "a: b"]).to_string(),
+            2 => format!("https://h/?next={}&a=b", every_byte_encoded(&text)),
+            3 => format!("x=1&d={}", every_byte_encoded(&text)),
+            _ => format!("(0a-1b) Method request body: {}", serde_json::json!({"body": text})),
+        })
+    })
+}
+
+fn every_byte_encoded(text: &str) -> String {
+    let encode =
+        |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
+}
+
+/// A text of the pieces that the search looks for, in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "token",
+        "password",
+        "Cookie",
+        "Authorization",
+        "code",
+        "name",
+        "form-data; ",
+        "=",
+        ":",
+        "\"",
+        "'",
+        "\\",
+        "\\\"",
+        "\\u0022",
+        "\\u003d",
+        "%3D",
+        "%253A",
+        "%22",
+        "%",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ", ",
+        " ",
+        "&",
+        "?",
+        ";",
+        "\n",
+        "\r\n\r\n",
+        "a",
+        "é",
+        "1",
+        "Bearer ",
+        "null",
+        "query string: {",
+        "queryStringParameters",
+        "[REDACTED]",
+        " [TRUNCATED]",
+        "--",
+    ]);
+    prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_secret_is_left_of_any_text_cut_anywhere(text in planted(), cut in any::<prop::sample::Index>(), marked in any::<bool>()) {
+        let end = cut.index(2 * text.len()).min(text.len());
+        let cut = format!("{}{}", &text[..end], if marked { TRUNCATED } else { "" });
+        let redacted = redactor().text(&cut).into_owned();
+        prop_assert!(!redacted.contains(MARK), "{cut}\nbecame\n{redacted}");
+    }
+
+    #[test]
+    fn no_secret_is_left_behind_any_text(before in pieces(), gap in prop::sample::select(vec![" ", "\n", "&", "; ", ", "]), text in planted()) {
+        let text = format!("{before}{gap}{text}");
+        let redacted = redactor().text(&text).into_owned();
+        prop_assert!(!redacted.contains(MARK), "{text}\nbecame\n{redacted}");
+    }
+
+    #[test]
+    fn json_stays_json_and_its_other_members_stay(text in planted()) {
+        let json = serde_json::json!({"n": 1, "t": text, "z": {"code": "1", "b": ["a=b", "c: d"]}}).to_string();
+        let redacted: serde_json::Value = serde_json::from_str(&redactor().text(&json)).expect("JSON");
+        prop_assert_eq!(&redacted["n"], 1);
+        prop_assert_eq!(&redacted["z"], &serde_json::json!({"code": "1", "b": ["a=b", "c: d"]}));
+        let mut out = Vec::new();
+        redactor().write_json(&json, &mut out);
+        prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&out).ok(), Some(redacted));
+    }
+
+    #[test]
+    fn json_of_any_strings_stays_json(key in pieces(), text in pieces()) {
+        let json = serde_json::json!({"a": [{key: text.as_str()}, &text], "b": 1}).to_string();
+        let redacted = redactor().text(&json).into_owned();
+        prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&redacted).is_ok(), "{json}\nbecame\n{redacted}");
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing(text in pieces()) {
+        let once = redactor().text(&text).into_owned();
+        prop_assert_eq!(redactor().text(&once), once.as_str(), "of {}", text);
+    }
+
+    #[test]
+    fn any_text_is_taken(text in any::<String>(), json in any::<String>()) {
+        let _text = redactor().text(&text);
+        redactor().write_json(&json, &mut Vec::new());
+    }
+
+    #[test]
+    fn off_changes_nothing(text in pieces()) {
+        prop_assert_eq!(Redactor::off().text(&text), text.as_str());
+    }
+}
