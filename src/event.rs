@@ -1,0 +1,268 @@
+//! The structured event that leaves, and how it is written: one JSON object, in one fixed order of fields.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::Write;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::access_log::AccessLog;
+use crate::execution_log::Request;
+use crate::json;
+use crate::redact::Redactor;
+
+/// What API Gateway writes at the end of what it cut.
+const TRUNCATED: &str = " [TRUNCATED]";
+
+/// Start of the name of every log group that API Gateway makes for execution logs; `{api}/{stage}` follows.
+const EXECUTION_LOG_GROUP: &str = "API-Gateway-Execution-Logs_";
+
+/// Where log lines come from: what is the same for all events of an envelope, written once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// `,"owner":…,"logGroup":…,"logStream":…`, as far as they are known.
+    json: Vec<u8>,
+    log_group: String,
+    api_and_stage: Option<(String, String)>,
+}
+
+impl Origin {
+    /// The origin that an envelope tells. Empty texts are unknown.
+    #[must_use]
+    pub fn new(owner: &str, log_group: &str, log_stream: &str) -> Self {
+        let mut json = Vec::new();
+        for (key, value) in [("owner", owner), ("logGroup", log_group), ("logStream", log_stream)] {
+            write_field(&mut json, key, Some(value).filter(|value| !value.is_empty()));
+        }
+        let api_and_stage = log_group
+            .strip_prefix(EXECUTION_LOG_GROUP)
+            .and_then(|rest| rest.split_once('/'))
+            .map(|(api, stage)| (api.to_owned(), stage.to_owned()));
+        Self { json, log_group: log_group.to_owned(), api_and_stage }
+    }
+
+    /// Returns the name of the log group; empty where it is not known.
+    #[must_use]
+    pub fn log_group(&self) -> &str {
+        &self.log_group
+    }
+
+    /// Returns whether API Gateway writes execution logs there.
+    #[must_use]
+    pub fn holds_execution_logs(&self) -> bool {
+        self.log_group.starts_with(EXECUTION_LOG_GROUP)
+    }
+}
+
+/// What every event says of itself, whatever its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The key for de-duplication.
+    pub id: Cow<'a, str>,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// Where the line comes from.
+    pub origin: Arc<Origin>,
+    /// The JSON object of fields that a filter pattern extracted.
+    pub extracted_fields: Option<Cow<'a, str>>,
+}
+
+impl Head<'_> {
+    /// Copies what is borrowed, so that the head outlives the record.
+    #[must_use]
+    pub fn into_owned(self) -> Head<'static> {
+        Head {
+            id: Cow::Owned(self.id.into_owned()),
+            timestamp: self.timestamp,
+            origin: self.origin,
+            extracted_fields: self.extracted_fields.map(|fields| Cow::Owned(fields.into_owned())),
+        }
+    }
+
+    /// Writes the event of an access-log line.
+    pub fn write_access(&self, log: &AccessLog<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
+        self.write("access", redactor, out);
+        self.write_api(log.api_id().as_deref(), log.stage().as_deref(), out);
+        log.write(redactor, out);
+        out.push(b'}');
+    }
+
+    /// Writes the event of one request's execution-log lines; `vended` tells API and stage where the log group does not.
+    pub fn write_execution(&self, request: &Request<HeadAndApi>, redactor: &Redactor, out: &mut Vec<u8>) {
+        let api = request.head.api.as_ref();
+        self.write("execution", redactor, out);
+        self.write_api(api.map(|(api, _)| api.as_str()), api.map(|(_, stage)| stage.as_str()), out);
+        out.extend_from_slice(b",\"execution\":");
+        request.write(redactor, out);
+        if request.truncated() {
+            out.extend_from_slice(b",\"truncated\":true");
+        }
+        out.push(b'}');
+    }
+
+    /// Writes the event of a line that no format took, and why.
+    pub fn write_text(&self, message: &str, parse_error: &dyn Display, redactor: &Redactor, out: &mut Vec<u8>) {
+        self.write("text", redactor, out);
+        self.write_api(None, None, out);
+        write_field(out, "message", Some(&redactor.text(message)));
+        if message.trim_end().ends_with(TRUNCATED) {
+            out.extend_from_slice(b",\"truncated\":true");
+        }
+        write_field(out, "parseError", Some(&parse_error.to_string()));
+        out.push(b'}');
+    }
+
+    /// Writes the fields that all kinds have, from the opening brace on.
+    fn write(&self, kind: &str, redactor: &Redactor, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":");
+        json::write_string(out, &self.id);
+        out.extend_from_slice(b",\"timestamp\":\"");
+        write_timestamp(self.timestamp, out);
+        out.extend_from_slice(b"\",\"kind\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'"');
+        out.extend_from_slice(&self.origin.json);
+        if let Some(fields) = &self.extracted_fields {
+            out.extend_from_slice(b",\"extractedFields\":");
+            redactor.write_json(fields, out);
+        }
+    }
+
+    /// Writes API and stage: those of the log group's name, else those that the line tells.
+    fn write_api(&self, api_id: Option<&str>, stage: Option<&str>, out: &mut Vec<u8>) {
+        let of_group = self.origin.api_and_stage.as_ref();
+        write_field(out, "apiId", of_group.map(|(api, _)| api.as_str()).or(api_id));
+        write_field(out, "stage", of_group.map(|(_, stage)| stage.as_str()).or(stage));
+    }
+}
+
+/// What is kept of the first line of a request until its last has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadAndApi {
+    /// The head of the request's event.
+    pub head: Head<'static>,
+    /// API and stage of a vended record.
+    pub api: Option<(String, String)>,
+}
+
+fn write_field(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        out.push(b',');
+        json::write_string(out, key);
+        out.push(b':');
+        json::write_string(out, value);
+    }
+}
+
+/// Returns the time if it has a form in RFC 3339, that is, a year of four digits.
+#[must_use]
+pub fn valid_timestamp(milliseconds: i64) -> Option<i64> {
+    const YEAR_0: i64 = -62_167_219_200_000;
+    (milliseconds >= YEAR_0 && jiff::Timestamp::from_millisecond(milliseconds).is_ok()).then_some(milliseconds)
+}
+
+/// Writes a time as RFC 3339 in UTC with milliseconds.
+fn write_timestamp(milliseconds: i64, out: &mut Vec<u8>) {
+    let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+    // Writing to memory does not fail.
+    write!(out, "{time:.3}").unwrap_or_default();
+}
+
+/// Makes ids for the lines of a record that come without one: the same in a retry and in a replay.
+///
+/// `sha256:` and the first 32 hex digits of SHA-256 over the record's bytes, a line feed and the line's position in decimal.
+#[derive(Debug, Clone)]
+pub struct Ids<'a> {
+    bytes: &'a [u8],
+    /// The hash of the bytes, once the first line has asked for it.
+    hash: Option<Sha256>,
+}
+
+impl<'a> Ids<'a> {
+    /// Starts with a record's bytes, base64 undone.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, hash: None }
+    }
+
+    /// Makes the id of the line at `position`, counted from 0.
+    #[must_use]
+    pub fn id(&mut self, position: usize) -> String {
+        let bytes = self.bytes;
+        let mut hash = self.hash.get_or_insert_with(|| Sha256::new_with_prefix(bytes)).clone();
+        hash.update(format!("\n{position}"));
+        let mut id = String::with_capacity("sha256:".len() + 32);
+        id.push_str("sha256:");
+        id.push_str(&hex(&hash.finalize(), 16));
+        id
+    }
+}
+
+/// Returns the first `bytes` bytes of a digest in lowercase hex.
+#[must_use]
+pub fn hex(digest: &[u8], bytes: usize) -> String {
+    digest.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn timestamp(milliseconds: i64, expected: &str) {
+        let mut out = Vec::new();
+        write_timestamp(milliseconds, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn a_time_is_written_with_its_milliseconds() {
+        timestamp(1_795_287_540_123, "2026-11-21T18:59:00.123Z");
+        timestamp(1_795_287_540_000, "2026-11-21T18:59:00.000Z");
+        timestamp(0, "1970-01-01T00:00:00.000Z");
+        timestamp(-1, "1969-12-31T23:59:59.999Z");
+        timestamp(-62_167_219_200_000, "0000-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_time_without_a_form_is_none() {
+        assert_eq!(valid_timestamp(1_795_287_540_123), Some(1_795_287_540_123));
+        assert_eq!(valid_timestamp(-62_167_219_200_000), Some(-62_167_219_200_000));
+        assert_eq!(valid_timestamp(-62_167_219_200_001), None);
+        assert_eq!(valid_timestamp(i64::MAX), None);
+        assert_eq!(valid_timestamp(i64::MIN), None);
+    }
+
+    #[test]
+    fn an_id_is_made_of_the_record_and_the_position() {
+        // printf 'abc\n0' | sha256sum
+        let mut ids = Ids::new(b"abc");
+        let expected = hex(&Sha256::digest(b"abc\n0"), 16);
+        assert_eq!(ids.id(0), format!("sha256:{expected}"));
+        assert_eq!(ids.id(12), format!("sha256:{}", hex(&Sha256::digest(b"abc\n12"), 16)));
+        assert_eq!(ids.id(0).len(), "sha256:".len() + 32);
+    }
+
+    #[test]
+    fn the_execution_log_group_names_api_and_stage() {
+        let origin = Origin::new("1", "API-Gateway-Execution-Logs_abc123/prod", "s");
+        assert!(origin.holds_execution_logs());
+        assert_eq!(origin.api_and_stage, Some(("abc123".to_owned(), "prod".to_owned())));
+        assert!(!Origin::new("1", "/aws/apigateway/x", "s").holds_execution_logs());
+    }
+
+    #[test]
+    fn a_text_event_is_written_in_order() {
+        let head = Head {
+            id: Cow::Borrowed("7"),
+            timestamp: 0,
+            origin: Arc::new(Origin::new("o", "g", "s")),
+            extracted_fields: Some(Cow::Borrowed(r#"{ "a": "b" }"#)),
+        };
+        let mut out = Vec::new();
+        head.write_text("a\nb [TRUNCATED]", &"no format", &Redactor::off(), &mut out);
+        let expected = r#"{"id":"7","timestamp":"1970-01-01T00:00:00.000Z","kind":"text","owner":"o","logGroup":"g","logStream":"s","extractedFields":{"a":"b"},"message":"a\nb [TRUNCATED]","truncated":true,"parseError":"no format"}"#;
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+}
