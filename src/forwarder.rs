@@ -1,0 +1,317 @@
+//! The whole flow on one page: a Firehose event in, events at the analytics API, one verdict for every record.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{LocalBoxFuture, poll_immediate};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tracing::warn;
+
+use crate::archive::Archives;
+use crate::batch::{Batch, Limits, Packer, Share};
+use crate::config::{Archive, DeliverySettings, Settings};
+use crate::delivery::{Delivery, Invocation};
+use crate::event::{self, Head, HeadAndApi, Ids, Origin};
+use crate::execution_log::{Stitcher, vended};
+use crate::firehose::{FirehoseEvent, FirehoseResponse};
+use crate::json::Str;
+use crate::ledger::{Ledger, Totals};
+use crate::retry::Deadline;
+use crate::subscription::{self, Buffers, Content, Envelope};
+use crate::summary::Summary;
+use crate::token::Tokens;
+
+/// How long an answer waits for an early renewal of the token that is still under way: given up, it would have to be made again.
+const RENEWAL_GRACE: Duration = Duration::from_secs(2);
+
+/// The function: what it was told, and its ways to the outside.
+#[derive(Debug)]
+pub struct Forwarder {
+    settings: Settings,
+    delivery: Delivery,
+    tokens: Tokens,
+    /// Whether it was said that the function's own log group is subscribed.
+    warned_of_own_group: AtomicBool,
+    /// Whether an event has been handled before.
+    warm: AtomicBool,
+}
+
+impl Forwarder {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(settings: Settings, client: reqwest::Client, tokens: Tokens) -> Self {
+        let delivery = Delivery::new(client, settings.delivery.clone(), settings.request_timeout);
+        Self { settings, delivery, tokens, warned_of_own_group: false.into(), warm: false.into() }
+    }
+
+    /// Takes every line of every record to the API, and answers for each record.
+    ///
+    /// `now` is the time of the invocation, in milliseconds since the Unix epoch, for lines that come without any time.
+    pub async fn handle(&self, event: &FirehoseEvent<'_>, now: i64, deadline: Deadline) -> (FirehoseResponse, Summary) {
+        let start = Instant::now();
+        let invocation = Invocation::new(deadline);
+        let mut run = Run {
+            forwarder: self,
+            ledger: Ledger::open(event.records.len()),
+            packer: Packer::new(self.limits()),
+            stitcher: Stitcher::new(),
+            stitched: 0,
+            archives: (self.settings.archive == Archive::Structured).then(|| Archives::new(event.records.len())),
+            deliveries: Deliveries::new(self, &invocation),
+        };
+
+        let mut buffers = Buffers::default();
+        for (index, record) in event.records.iter().enumerate() {
+            let arrival = record.arrival.and_then(event::valid_timestamp).unwrap_or(now);
+            let decoded = subscription::decode(record, self.settings.max_record_bytes, &mut buffers);
+            let content = decoded.and_then(|decoded| Ok((decoded, subscription::read(decoded.text)?)));
+            match content {
+                Ok((decoded, content)) => run.take(index, arrival, Ids::new(decoded.bytes), content).await,
+                Err(error) => run.ledger.unreadable(index, &record.id, &error),
+            }
+        }
+        let (response, totals) = run.finish(event).await;
+        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+        let (delivery, token) = (invocation.counts(), self.tokens.take_counts());
+        (response, Summary { totals, delivery, token, took: start.elapsed(), cold_start })
+    }
+
+    fn limits(&self) -> Limits {
+        let DeliverySettings { format, max_batch_bytes, max_batch_events, .. } = self.settings.delivery;
+        Limits { format, max_bytes: max_batch_bytes, max_events: max_batch_events }
+    }
+
+    /// Tells an envelope of the function's own log group: a log that feeds itself never ends.
+    fn is_own(&self, envelope: &Envelope<'_>) -> bool {
+        let own = self.settings.own_log_group.as_deref() == Some(&envelope.log_group);
+        if own && !self.warned_of_own_group.swap(true, Ordering::Relaxed) {
+            warn!(
+                "the function's own log group is subscribed to its stream: its events are dropped; remove the filter"
+            );
+        }
+        own
+    }
+}
+
+/// One invocation under way.
+struct Run<'a> {
+    forwarder: &'a Forwarder,
+    ledger: Ledger,
+    packer: Packer,
+    stitcher: Stitcher<HeadAndApi>,
+    /// Lines that the stitcher has taken.
+    stitched: usize,
+    archives: Option<Archives>,
+    deliveries: Deliveries<'a>,
+}
+
+impl Run<'_> {
+    /// Takes the content of a record that could be read.
+    async fn take(&mut self, record: usize, arrival: i64, mut ids: Ids<'_>, content: Content<'_>) {
+        let stitched = self.stitched;
+        match content {
+            Content::Lines(text) => {
+                let origin = Arc::new(Origin::default());
+                for (position, line) in subscription::lines(text) {
+                    let id = Cow::Owned(ids.id(position));
+                    let head = Head { id, timestamp: arrival, origin: Arc::clone(&origin), extracted_fields: None };
+                    self.line(record, &head, line).await;
+                }
+            }
+            Content::Envelopes(envelopes) => {
+                let mut position = 0;
+                for envelope in &envelopes {
+                    if self.forwarder.is_own(envelope) {
+                        self.ledger.own_envelope();
+                    } else {
+                        self.envelope(record, arrival, &mut ids, position, envelope).await;
+                    }
+                    position += envelope.events.len();
+                }
+            }
+        }
+        // Requests that are still open may yet give the record an event.
+        if let Some(archives) = &mut self.archives
+            && stitched == self.stitched
+        {
+            archives.close(record);
+        }
+    }
+
+    async fn envelope(
+        &mut self,
+        record: usize,
+        arrival: i64,
+        ids: &mut Ids<'_>,
+        first: usize,
+        envelope: &Envelope<'_>,
+    ) {
+        let origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
+        let mut message = String::new();
+        for (position, event) in (first..).zip(&envelope.events) {
+            let head = Head {
+                id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
+                timestamp: event.timestamp.and_then(event::valid_timestamp).unwrap_or(arrival),
+                origin: Arc::clone(&origin),
+                extracted_fields: event.extracted_fields.map(Cow::Borrowed),
+            };
+            message.clear();
+            event.message.decode_into(&mut message);
+            self.line(record, &head, &message).await;
+        }
+    }
+
+    /// Takes one log line: it becomes an event, or part of one.
+    async fn line(&mut self, record: usize, head: &Head<'_>, line: &str) {
+        self.ledger.line(record);
+        let Settings { formats, redactor, .. } = &self.forwarder.settings;
+        if head.origin.holds_execution_logs() {
+            let keep = || HeadAndApi { head: head.clone().into_owned(), api: None };
+            return match self.stitcher.push(head.origin.log_group(), line, record, keep) {
+                Ok(()) => self.stitched += 1,
+                Err(error) => self.text(record, head, line, &error).await,
+            };
+        }
+        match formats.parse(line) {
+            Ok(log) if log.format().is_none() && self.vended(record, head, line) => {}
+            Ok(log) => self.pack(record, head, |out| head.write_access(&log, redactor, out)).await,
+            Err(error) => self.text(record, head, line, &error).await,
+        }
+    }
+
+    /// Takes a JSON line if it is a vended execution record.
+    fn vended(&mut self, record: usize, head: &Head<'_>, line: &str) -> bool {
+        let Some(vended) = vended::parse(line) else { return false };
+        let keep = || {
+            let mut head = head.clone().into_owned();
+            // A bare record has no log event to tell the time.
+            if head.origin.log_group().is_empty()
+                && let Some(timestamp) = vended.timestamp_ms().and_then(event::valid_timestamp)
+            {
+                head.timestamp = timestamp;
+            }
+            let api = vended.api_id().zip(vended.stage()).map(|(api, stage)| (api.to_owned(), stage.to_owned()));
+            HeadAndApi { head, api }
+        };
+        let taken = self.stitcher.push_vended(&vended, record, keep).is_ok();
+        self.stitched += usize::from(taken);
+        taken
+    }
+
+    async fn text(&mut self, record: usize, head: &Head<'_>, line: &str, error: &dyn Display) {
+        self.ledger.unparsed();
+        let redactor = &self.forwarder.settings.redactor;
+        self.pack(record, head, |out| head.write_text(line, error, redactor, out)).await;
+    }
+
+    async fn pack(&mut self, record: usize, head: &Head<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.pack_shares(&head.id, &[Share { record, lines: 1 }], write).await;
+    }
+
+    /// Puts an event into the open body, and sends the body before it if that is full.
+    async fn pack_shares(&mut self, id: &str, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) {
+        match self.packer.push(id, shares, write) {
+            Ok(full) => {
+                if let (Some(archives), [first, ..]) = (&mut self.archives, shares) {
+                    archives.add(first.record, self.packer.last_event());
+                }
+                if let Some(batch) = full {
+                    self.deliveries.start(batch, &mut self.ledger).await;
+                }
+            }
+            Err(error) => self.ledger.oversized(shares, &error),
+        }
+    }
+
+    /// Writes the events of stitched requests, waits for all deliveries, and closes the books.
+    async fn finish(mut self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals) {
+        let redactor = &self.forwarder.settings.redactor;
+        for request in std::mem::take(&mut self.stitcher).finish() {
+            let head = &request.head.head;
+            self.pack_shares(&head.id, &request.shares, |out| head.write_execution(&request, redactor, out)).await;
+        }
+        if let Some(batch) = std::mem::replace(&mut self.packer, Packer::new(self.forwarder.limits())).finish() {
+            self.deliveries.start(batch, &mut self.ledger).await;
+        }
+        self.deliveries.finish(&mut self.ledger).await;
+        let mut archives = self.archives;
+        self.ledger.settle(event, |record| archives.as_mut().and_then(|archives| archives.take(record)))
+    }
+}
+
+/// What is under way beside the reading of records.
+enum Done {
+    /// A batch, and which of its events were accepted.
+    Batch(Batch, Vec<Range<usize>>),
+    /// The early renewal of the token.
+    Renewal,
+}
+
+/// The deliveries of an invocation: so many at once, while later records are read.
+struct Deliveries<'a> {
+    forwarder: &'a Forwarder,
+    invocation: &'a Invocation,
+    under_way: FuturesUnordered<LocalBoxFuture<'a, Done>>,
+    batches: usize,
+    /// Whether anything has needed the token in this invocation.
+    begun: bool,
+}
+
+impl<'a> Deliveries<'a> {
+    fn new(forwarder: &'a Forwarder, invocation: &'a Invocation) -> Self {
+        Self { forwarder, invocation, under_way: FuturesUnordered::new(), batches: 0, begun: false }
+    }
+
+    /// Starts a delivery; waits before it while as many as allowed are under way.
+    async fn start(&mut self, batch: Batch, ledger: &mut Ledger) {
+        let (forwarder, invocation) = (self.forwarder, self.invocation);
+        if !std::mem::replace(&mut self.begun, true) && forwarder.tokens.is_due() {
+            self.under_way.push(Box::pin(async move {
+                forwarder.tokens.renew_early(invocation.deadline()).await;
+                Done::Renewal
+            }));
+        }
+        while self.batches >= forwarder.settings.delivery.concurrency {
+            self.next(ledger).await;
+        }
+        self.batches += 1;
+        self.under_way.push(Box::pin(async move {
+            let accepted = forwarder.delivery.deliver(&batch, &forwarder.tokens, invocation).await;
+            Done::Batch(batch, accepted)
+        }));
+        // Lets requests go out, and answers come in, before the next record is read.
+        while let Some(Some(done)) = poll_immediate(self.under_way.next()).await {
+            self.enter(done, ledger);
+        }
+        tokio::task::yield_now().await;
+    }
+
+    async fn next(&mut self, ledger: &mut Ledger) {
+        if let Some(done) = self.under_way.next().await {
+            self.enter(done, ledger);
+        }
+    }
+
+    fn enter(&mut self, done: Done, ledger: &mut Ledger) {
+        if let Done::Batch(batch, accepted) = done {
+            self.batches -= 1;
+            for range in accepted {
+                ledger.accepted(batch.shares(range));
+            }
+        }
+    }
+
+    /// Waits for all deliveries, and a little for a renewal that is still under way.
+    async fn finish(&mut self, ledger: &mut Ledger) {
+        while self.batches > 0 {
+            self.next(ledger).await;
+        }
+        if !self.under_way.is_empty() {
+            tokio::time::timeout(RENEWAL_GRACE, self.next(ledger)).await.ok();
+        }
+    }
+}

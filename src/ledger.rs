@@ -1,0 +1,331 @@
+//! The books of one invocation: which lines came, which were delivered, and so which verdict each record gets.
+//!
+//! The ledger is the only thing that makes a verdict. It needs no path to remember a failure: a record counts as delivered only
+//! if every line that was read from it has been entered as accepted, so whatever is forgotten on the way fails and is kept.
+
+use base64_simd::STANDARD as BASE64;
+use tracing::{error, warn};
+
+use crate::batch::{Oversized, Share};
+use crate::firehose::{Answer, FirehoseEvent, FirehoseResponse, MAX_RESPONSE_BYTES, Verdict};
+use crate::subscription::DecodeError;
+
+/// The account of one record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Account {
+    /// Lines that were read from the record and are to be delivered.
+    read: usize,
+    /// Lines of it that the API has accepted.
+    accepted: usize,
+    /// The record cannot be read.
+    unreadable: bool,
+}
+
+/// What an invocation did, in numbers: the summary line and the metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records of the event.
+    pub records: usize,
+    /// Records answered `Ok`.
+    pub records_ok: usize,
+    /// Records answered `Dropped`.
+    pub records_dropped: usize,
+    /// Records answered `ProcessingFailed`.
+    pub records_failed: usize,
+    /// Envelopes of the function's own log group, which are not forwarded.
+    pub own_envelopes: usize,
+    /// Lines read.
+    pub lines: usize,
+    /// Lines of records whose lines were all delivered.
+    pub lines_delivered: usize,
+    /// Lines of records that failed.
+    pub lines_failed: usize,
+    /// Lines that no format took.
+    pub lines_unparsed: usize,
+    /// Events that are larger than a body may be.
+    pub events_oversized: usize,
+    /// Archives that were left out because the answer would have been too large.
+    pub archives_omitted: usize,
+    /// Originals that were left out because the answer would have been too large.
+    pub originals_omitted: usize,
+}
+
+/// The books of one invocation.
+#[derive(Debug)]
+pub struct Ledger {
+    accounts: Vec<Account>,
+    totals: Totals,
+}
+
+impl Ledger {
+    /// Opens the books for so many records.
+    #[must_use]
+    pub fn open(records: usize) -> Self {
+        Self { accounts: vec![Account::default(); records], totals: Totals { records, ..Totals::default() } }
+    }
+
+    /// Enters a line that was read from a record.
+    pub fn line(&mut self, record: usize) {
+        self.totals.lines += 1;
+        if let Some(account) = self.accounts.get_mut(record) {
+            account.read += 1;
+        }
+    }
+
+    /// Enters that no format took the line that was read last.
+    pub fn unparsed(&mut self) {
+        self.totals.lines_unparsed += 1;
+    }
+
+    /// Enters an envelope of the function's own log group: nothing of it is to be delivered.
+    pub fn own_envelope(&mut self) {
+        self.totals.own_envelopes += 1;
+    }
+
+    /// Enters a record that cannot be read.
+    pub fn unreadable(&mut self, record: usize, id: &str, error: &DecodeError) {
+        error!(record, record_id = id, reason = %error, "record kept: it cannot be read");
+        if let Some(account) = self.accounts.get_mut(record) {
+            account.unreadable = true;
+        }
+    }
+
+    /// Enters an event that fits into no body: its lines stay undelivered.
+    pub fn oversized(&mut self, shares: &[Share], error: &Oversized) {
+        let record = shares.first().map(|share| share.record);
+        error!(record, reason = %error, "record kept: one of its events is too large");
+        self.totals.events_oversized += 1;
+    }
+
+    /// Enters lines that the API has accepted.
+    pub fn accepted(&mut self, shares: impl Iterator<Item = Share>) {
+        for share in shares {
+            if let Some(account) = self.accounts.get_mut(share.record) {
+                account.accepted += share.lines;
+            }
+        }
+    }
+
+    /// Closes the books: one verdict for each record, and an answer that stays under its limit.
+    ///
+    /// `archive` returns what Firehose is to keep of a delivered record, if anything.
+    pub fn settle(
+        mut self,
+        event: &FirehoseEvent<'_>,
+        mut archive: impl FnMut(usize) -> Option<Vec<u8>>,
+    ) -> (FirehoseResponse, Totals) {
+        let mut room = Room::new();
+        let mut answers = Vec::with_capacity(event.records.len());
+        for (record, account) in event.records.iter().zip(&self.accounts) {
+            debug_assert!(account.accepted <= account.read, "a line is accepted once");
+            let failed = account.unreadable || account.accepted != account.read;
+            let (verdict, lines) = if failed {
+                (Verdict::ProcessingFailed, &mut self.totals.lines_failed)
+            } else {
+                (Verdict::Dropped, &mut self.totals.lines_delivered)
+            };
+            *lines += account.read;
+            // Where not even the bare answers fit, Firehose keeps what is left unanswered, as it does what has failed.
+            if room.take(Answer::frame_bytes(&record.id, verdict)) {
+                answers.push(Answer { id: record.id.clone().into_owned(), result: verdict, data: None });
+            }
+        }
+        debug_assert_eq!(self.totals.lines, self.totals.lines_delivered + self.totals.lines_failed);
+
+        // Originals come first: an archive that is left out is a copy less, not a record less.
+        for (answer, record) in answers.iter_mut().zip(&event.records) {
+            if answer.result == Verdict::ProcessingFailed
+                && let Some(data) = &record.data
+            {
+                if room.take(Answer::data_bytes(data.len())) {
+                    answer.data = Some(data.clone().into_owned());
+                } else {
+                    self.totals.originals_omitted += 1;
+                }
+            }
+        }
+        for (index, (answer, account)) in answers.iter_mut().zip(&self.accounts).enumerate() {
+            if answer.result == Verdict::Dropped
+                && account.read > 0
+                && let Some(data) = archive(index)
+            {
+                if room.take(Answer::data_bytes(BASE64.encoded_length(data.len()))) {
+                    answer.result = Verdict::Ok;
+                    answer.data = Some(BASE64.encode_to_string(&data));
+                } else {
+                    self.totals.archives_omitted += 1;
+                }
+            }
+        }
+        self.count(&answers);
+        (FirehoseResponse { records: answers }, self.totals)
+    }
+
+    fn count(&mut self, answers: &[Answer]) {
+        let of = |verdict| answers.iter().filter(|answer| answer.result == verdict).count();
+        self.totals.records_ok = of(Verdict::Ok);
+        self.totals.records_dropped = of(Verdict::Dropped);
+        self.totals.records_failed = of(Verdict::ProcessingFailed);
+        if answers.len() < self.totals.records {
+            warn!(
+                records = self.totals.records - answers.len(),
+                "records kept: the answer has no room for their verdicts"
+            );
+            self.totals.records_failed += self.totals.records - answers.len();
+        }
+    }
+}
+
+/// Counts an answer's bytes before it is built.
+struct Room {
+    used: usize,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { used: FirehoseResponse::FRAME_BYTES }
+    }
+
+    /// Takes so many bytes, if the answer stays under its limit with them.
+    fn take(&mut self, bytes: usize) -> bool {
+        let fits = self.used + bytes < MAX_RESPONSE_BYTES;
+        if fits {
+            self.used += bytes;
+        }
+        fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::firehose::Record;
+
+    fn event(data: &[usize]) -> FirehoseEvent<'static> {
+        let record = |(index, size): (usize, &usize)| Record {
+            id: Cow::Owned(index.to_string()),
+            arrival: None,
+            data: Some(Cow::Owned("A".repeat(*size))),
+        };
+        FirehoseEvent { records: data.iter().enumerate().map(record).collect() }
+    }
+
+    fn results(response: &FirehoseResponse) -> Vec<Verdict> {
+        response.records.iter().map(|answer| answer.result).collect()
+    }
+
+    fn size(response: &FirehoseResponse) -> usize {
+        serde_json::to_vec(response).expect("JSON").len()
+    }
+
+    #[test]
+    fn a_record_is_delivered_only_if_every_line_of_it_was_accepted() {
+        let mut ledger = Ledger::open(3);
+        for record in [0, 0, 1, 1] {
+            ledger.line(record);
+        }
+        ledger.accepted([Share { record: 0, lines: 2 }, Share { record: 1, lines: 1 }].into_iter());
+        let (response, totals) = ledger.settle(&event(&[4, 4, 0]), |_| None);
+        assert_eq!(results(&response), [Verdict::Dropped, Verdict::ProcessingFailed, Verdict::Dropped]);
+        assert_eq!(response.records[1].data.as_deref(), Some("AAAA"));
+        assert_eq!((response.records[0].data.as_ref(), response.records[2].data.as_ref()), (None, None));
+        assert_eq!((totals.lines, totals.lines_delivered, totals.lines_failed), (4, 2, 2));
+    }
+
+    #[test]
+    fn an_unreadable_record_fails_alone() {
+        let mut ledger = Ledger::open(2);
+        ledger.unreadable(0, "0", &DecodeError::Gzip);
+        let (response, totals) = ledger.settle(&event(&[4, 4]), |_| None);
+        assert_eq!(results(&response), [Verdict::ProcessingFailed, Verdict::Dropped]);
+        assert_eq!((totals.records_failed, totals.records_dropped), (1, 1));
+    }
+
+    #[test]
+    fn an_archive_makes_a_delivered_record_ok_and_an_empty_one_has_none() {
+        let mut ledger = Ledger::open(2);
+        ledger.line(0);
+        ledger.accepted(std::iter::once(Share { record: 0, lines: 1 }));
+        let (response, _) = ledger.settle(&event(&[4, 0]), |_| Some(b"abc".to_vec()));
+        assert_eq!(results(&response), [Verdict::Ok, Verdict::Dropped]);
+        assert_eq!(response.records[0].data.as_deref(), Some("YWJj"));
+    }
+
+    #[test]
+    fn originals_that_do_not_fit_are_left_out_and_counted() {
+        let mut ledger = Ledger::open(3);
+        (0..3).for_each(|record| ledger.unreadable(record, "", &DecodeError::Base64));
+        let (response, totals) = ledger.settle(&event(&[4_000_000, 4_000_000, 2_000_000]), |_| None);
+        assert_eq!(results(&response), [Verdict::ProcessingFailed; 3]);
+        let kept: Vec<bool> = response.records.iter().map(|answer| answer.data.is_some()).collect();
+        assert_eq!(kept, [true, false, true]);
+        assert_eq!(totals.originals_omitted, 1);
+    }
+
+    #[test]
+    fn an_original_may_fill_the_answer_to_the_last_byte_under_the_limit() {
+        let kept = |data: usize| {
+            let mut ledger = Ledger::open(1);
+            ledger.unreadable(0, "", &DecodeError::Base64);
+            let (response, _) = ledger.settle(&event(&[data]), |_| None);
+            (response.records[0].data.is_some(), size(&response))
+        };
+        let frame =
+            FirehoseResponse::FRAME_BYTES + Answer::frame_bytes("0", Verdict::ProcessingFailed) + Answer::data_bytes(0);
+        // The comma behind the last answer is counted and not there.
+        assert_eq!(kept(MAX_RESPONSE_BYTES - 1 - frame), (true, MAX_RESPONSE_BYTES - 2));
+        assert!(!kept(MAX_RESPONSE_BYTES - frame).0);
+    }
+
+    #[test]
+    fn archives_yield_to_originals() {
+        let mut ledger = Ledger::open(2);
+        ledger.line(0);
+        ledger.accepted(std::iter::once(Share { record: 0, lines: 1 }));
+        ledger.unreadable(1, "", &DecodeError::Base64);
+        let (response, totals) = ledger.settle(&event(&[0, 4_000_000]), |_| Some(vec![0; 2_000_000]));
+        assert_eq!(results(&response), [Verdict::Dropped, Verdict::ProcessingFailed]);
+        assert_eq!((totals.archives_omitted, totals.originals_omitted), (1, 0));
+    }
+
+    #[test]
+    fn an_answer_stays_under_the_limit_even_without_data() {
+        let records = 200_000;
+        let (response, totals) = Ledger::open(records).settle(&event(&vec![0; records]), |_| None);
+        assert!(size(&response) < MAX_RESPONSE_BYTES);
+        assert_eq!(totals.records_dropped + totals.records_failed, records);
+    }
+
+    proptest! {
+        #[test]
+        fn the_books_balance_and_every_record_has_its_verdict(
+            accounts in prop::collection::vec((0_usize..4, 0_usize..4, any::<bool>(), 0_usize..2_000_000), 0..8),
+            archive in 0_usize..3_000_000,
+        ) {
+            let mut ledger = Ledger::open(accounts.len());
+            for (record, (read, accepted, unreadable, _)) in accounts.iter().enumerate() {
+                (0..*read).for_each(|_| ledger.line(record));
+                ledger.accepted(std::iter::once(Share { record, lines: *accepted.min(read) }));
+                if *unreadable {
+                    ledger.unreadable(record, "", &DecodeError::Base64);
+                }
+            }
+            let event = event(&accounts.iter().map(|account| account.3).collect::<Vec<_>>());
+            let (response, totals) = ledger.settle(&event, |_| Some(vec![0; archive]));
+
+            prop_assert!(size(&response) < MAX_RESPONSE_BYTES);
+            prop_assert_eq!(totals.lines, totals.lines_delivered + totals.lines_failed);
+            prop_assert_eq!(totals.records, totals.records_ok + totals.records_dropped + totals.records_failed);
+            prop_assert_eq!(response.records.len(), accounts.len());
+            for ((answer, record), (read, accepted, unreadable, _)) in response.records.iter().zip(&event.records).zip(&accounts) {
+                prop_assert_eq!(&answer.id, &record.id);
+                let failed = *unreadable || accepted < read;
+                prop_assert_eq!(answer.result == Verdict::ProcessingFailed, failed);
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What an invocation did: one structured log line.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::delivery::DeliveryCounts;
+use crate::ledger::Totals;
+use crate::token::TokenCounts;
+
+/// What an invocation did, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// From the books.
+    pub totals: Totals,
+    /// From the deliveries.
+    pub delivery: DeliveryCounts,
+    /// From the token's source.
+    pub token: TokenCounts,
+    /// From the event's arrival to its answer.
+    pub took: Duration,
+    /// Whether it was the environment's first.
+    pub cold_start: bool,
+}
+
+impl Summary {
+    /// Writes the summary line.
+    pub fn log(&self) {
+        let Self { totals, delivery, token, took, cold_start } = self;
+        info!(
+            records = totals.records,
+            records_ok = totals.records_ok,
+            records_dropped = totals.records_dropped,
+            records_failed = totals.records_failed,
+            lines = totals.lines,
+            lines_delivered = totals.lines_delivered,
+            lines_failed = totals.lines_failed,
+            lines_unparsed = totals.lines_unparsed,
+            events_accepted = delivery.events_accepted,
+            events_failed = delivery.events_failed,
+            bodies_accepted = delivery.bodies_accepted,
+            attempts = delivery.attempts,
+            bytes_sent = delivery.bytes_sent,
+            token_requests = token.requests,
+            token_store_reads = token.store_reads,
+            took_ms = took.as_millis(),
+            cold_start,
+            "invocation settled"
+        );
+    }
+}
