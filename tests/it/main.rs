@@ -1,0 +1,17 @@
+//! The built function under a Lambda Runtime API, with real HTTP to every service it talks to.
+
+#[path = "../loopback/mod.rs"]
+pub mod loopback;
+
+// #[path = "../../examples/generate_events/events.rs"]
+// pub mod events;
+
+mod world;
+
+mod documentation;
+mod faults;
+mod flow;
+mod hostile;
+mod samples;
+mod start;
+mod token;
