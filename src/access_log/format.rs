@@ -75,6 +75,16 @@ impl Literal {
         Self { text: text.into(), finder: Finder::new(text).into_owned() }
     }
 
+    /// Returns what is behind the text at the start of `line`, if it is there.
+    pub(super) fn strip<'a>(&self, line: &'a str) -> Option<&'a str> {
+        // Most formats that are tried in vain differ in the first byte: that is cheaper to see than by a comparison of memory.
+        match self.text.as_bytes().first() {
+            None => Some(line),
+            first if first != line.as_bytes().first() => None,
+            Some(_) => line.strip_prefix(self.text.as_ref()),
+        }
+    }
+
     /// Returns where the text occurs first in `line` at or after `from`.
     pub(super) fn find(&self, line: &str, from: usize) -> Option<usize> {
         let rest = line.as_bytes().get(from..)?;

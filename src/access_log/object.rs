@@ -16,11 +16,12 @@ use crate::json::{Cursor, JsonError, Kind, Str};
 /// `None` if it is anything else, or holds an array or object for a variable.
 pub(super) fn verbatim<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>>> {
     format.shape.as_ref()?;
-    let mut rest = line.strip_prefix(format.literal(0))?;
+    let mut literals = format.literals.iter();
+    let mut rest = literals.next()?.strip(line)?;
     // No JSON string holds a control character: with none in the line, a quote ends each.
     let lowest = line.bytes().fold(u8::MAX, u8::min);
     let mut values = Vec::with_capacity(format.slots.len());
-    for (index, slot) in format.slots.iter().enumerate() {
+    for (slot, literal) in format.slots.iter().zip(literals) {
         let start = line.len() - rest.len();
         let (value, end) = if slot.quoted {
             match memchr2(b'"', b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
@@ -40,7 +41,7 @@ pub(super) fn verbatim<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'
             (value, start + cursor.position())
         };
         values.push(value);
-        rest = line.get(end..)?.strip_prefix(format.literal(index + 1))?;
+        rest = literal.strip(line.get(end..)?)?;
     }
     rest.is_empty().then_some(values)
 }
@@ -62,7 +63,6 @@ fn scalar<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Value<'a>>, JsonError> {
 }
 
 /// The keys and values of a line that is one JSON object.
-#[derive(Debug)]
 pub(super) struct Object<'a> {
     entries: Vec<(Str<'a>, &'a str)>,
 }

@@ -49,10 +49,8 @@ pub enum Reason {
 pub(super) fn strict<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>>> {
     let (first, last) = ends(format);
     let count = format.slots.len();
-    let tail = line.strip_suffix(last)?.len();
-    if !line.starts_with(first) {
-        return None;
-    }
+    format.literals.first()?.strip(line)?;
+    let tail = line.len().checked_sub(last.len()).filter(|_| last.is_empty() || line.ends_with(last))?;
     let mut steps = line.len().saturating_mul(STEPS_PER_BYTE).saturating_add(MIN_STEPS);
     let mut values = Vec::new();
     // Where the value that is looked for starts, and before which byte it does not end.
@@ -64,9 +62,11 @@ pub(super) fn strict<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>
         let literal = format.literals.get(index + 1)?;
         let found = loop {
             let end = if is_last { (from <= tail).then_some(tail) } else { literal.find(line, from) };
-            let Some(end) = end.filter(|end| end + literal.text.len() <= line.len()) else { break None };
+            // What was looked through in vain counts too.
+            steps = steps.checked_sub(end.unwrap_or(line.len()).saturating_sub(from) + 1)?;
+            let Some(end) = end else { break None };
             let value = line.get(start..end)?;
-            steps = steps.checked_sub(end - from + value.len() + 1)?;
+            steps = steps.checked_sub(value.len())?;
             match slot.variable.kind.fit(value) {
                 Fit::Valid => break Some((end, value)),
                 Fit::Short if !slot.rigid => from = end + 1,
@@ -321,6 +321,7 @@ mod tests {
             format!("{text},$context.path,$context.identity.userArn,{text},$context.requestId-$context.requestId"),
             "$context.requestId-$context.requestId-$context.requestId-$context.status".to_owned(),
             "$context.error.messageString\"$context.error.messageString\"$context.status".to_owned(),
+            "$context.requestId-$context.authorizer.principalId;$context.status".to_owned(),
         ];
         for format in hard {
             let format = Format::compile("format", &format).unwrap();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::json::{Cursor, Str};
 
 /// What a line holds for one variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     /// The line was not read that far.
     Unseen,
@@ -48,8 +48,13 @@ impl<'a> Value<'a> {
     /// Returns the characters, `None` where there is no value: nothing, an empty text or `-`.
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
         let text = self.characters();
-        if matches!(text.as_ref(), "" | "-") { None } else { Some(text) }
+        if is_nothing(&text) { None } else { Some(text) }
     }
+}
+
+/// Returns whether a text says that there is no value: API Gateway writes `-`.
+pub(super) fn is_nothing(text: &str) -> bool {
+    matches!(text.as_bytes(), [] | [b'-'])
 }
 
 #[cfg(test)]

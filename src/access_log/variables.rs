@@ -186,13 +186,19 @@ fn is_decimal(value: &str) -> bool {
 ///
 /// No exponent, no leading zero, no plus sign, no `-0`.
 pub(super) fn is_number(value: &str) -> bool {
+    // Nearly every number of a log is of this form; its digits fit in 64 bits whatever they are.
+    if let [b'1'..=b'9', digits @ ..] = value.as_bytes()
+        && digits.len() < 18
+        && digits.iter().all(u8::is_ascii_digit)
+    {
+        return true;
+    }
     let digits = value.strip_prefix('-').unwrap_or(value);
     let padded = digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(|byte| *byte != b'.');
     if padded || value == "-0" || value.len() > NUMBER_MAX_BYTES || !is_decimal(value) {
         return false;
     }
-    // Eighteen digits fit in 64 bits whatever they are.
-    value.len() <= 18 || value.contains('.') || value.parse::<i64>().is_ok() || value.parse::<u64>().is_ok()
+    value.contains('.') || value.parse::<i64>().is_ok() || value.parse::<u64>().is_ok()
 }
 
 /// What stands where in the time of the Common Log Format: `0` is a digit, `A` a letter, `+` a sign.

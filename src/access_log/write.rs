@@ -6,7 +6,7 @@ use memchr::memchr3;
 
 use super::format::{Branch, Format, Slot};
 use super::shape::{Node, Shape};
-use super::value::Value;
+use super::value::{Value, is_nothing};
 use super::variables::{Fit, Kind, Secrecy, is_number};
 use crate::json::{self, Cursor, JsonError};
 use crate::redact::{REDACTED, Redactor};
@@ -50,20 +50,28 @@ fn branches(level: &[Branch], context: &Context<'_>, out: &mut Vec<u8>) -> bool 
 
 /// Writes the value of a slot, if it has one.
 fn leaf(index: usize, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
-    let (Some(slot), Some(value)) = (context.format.slots.get(index), context.values.get(index)) else { return false };
-    let Some(original) = value.text() else { return false };
+    let (Some(slot), Some(&value)) = (context.format.slots.get(index), context.values.get(index)) else { return false };
+    match value {
+        Value::Unseen | Value::Nothing => false,
+        Value::Plain(text) | Value::Clean(text) => typed(slot, value, text, context.redactor, out),
+        Value::Escaped(string) => typed(slot, value, &string.decode(), context.redactor, out),
+    }
+}
+
+/// Writes a value of these characters as what its variable is, unless they say that there is none.
+fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, out: &mut Vec<u8>) -> bool {
     let kind = slot.variable.kind;
-    let text = if kind == Kind::Quoted { unquoted(&original) } else { Cow::Borrowed(original.as_ref()) };
-    if matches!(text.as_ref(), "" | "-") {
+    let text = if kind == Kind::Quoted { unquoted(characters) } else { Cow::Borrowed(characters) };
+    let text = text.as_ref();
+    if is_nothing(text) {
         return false;
     }
-    let redactor = context.redactor;
     match kind {
         _ if hides(slot, redactor) => json::write_string(out, REDACTED),
-        Kind::Number if is_number(&text) => out.extend_from_slice(text.as_bytes()),
-        Kind::Bool if matches!(text.as_ref(), "true" | "false") => out.extend_from_slice(text.as_bytes()),
-        Kind::Quoted => json::write_string(out, &redactor.text(&text)),
-        _ => free_text(*value, &text, |text| kind.is_closed() && kind.fit(text) == Fit::Valid, redactor, out),
+        Kind::Number if is_number(text) => out.extend_from_slice(text.as_bytes()),
+        Kind::Bool if matches!(text, "true" | "false") => out.extend_from_slice(text.as_bytes()),
+        Kind::Quoted => json::write_string(out, &redactor.text(text)),
+        _ => free_text(value, text, |text| kind.is_closed() && kind.fit(text) == Fit::Valid, redactor, out),
     }
     true
 }
@@ -81,7 +89,7 @@ fn hides(slot: &Slot, redactor: &Redactor) -> bool {
 /// Takes away the quotes of a text that brings its own, and the escapes with them.
 fn unquoted(text: &str) -> Cow<'_, str> {
     if text.len() > 1 && text.starts_with('"') && text.ends_with('"') {
-        Value::quoted(text).text().unwrap_or_default()
+        Value::quoted(text).characters()
     } else {
         Cow::Borrowed(text)
     }

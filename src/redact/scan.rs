@@ -362,12 +362,12 @@ impl Scan<'_> {
         let quoted = if opened { self.quoted_value(sep + 1, false) } else { None };
         let Some(quoted) = quoted else { return sep + 1 };
         if !self.names.hide_in_query(self.text.get(quoted.content).unwrap_or_default()) {
-            return quoted.next;
+            return sep + 1;
         }
         let head = self.rest(quoted.next).as_bytes();
         let head = head.get(..PART_HEADER).unwrap_or(head);
         let blank = |line: &[u8]| memmem::find(head, line).map(|at| quoted.next + at + line.len());
-        let Some(start) = blank(b"\r\n\r\n").or_else(|| blank(b"\n\n")) else { return quoted.next };
+        let Some(start) = blank(b"\r\n\r\n").or_else(|| blank(b"\n\n")) else { return sep + 1 };
         let value = self.rest(start);
         let value = value.find("\n--").and_then(|end| value.get(..end)).unwrap_or(value);
         let value = value.strip_suffix('\r').unwrap_or(value);

@@ -139,11 +139,12 @@ fn line(text: &str, name: &str, quote: Option<char>) -> usize {
     let pair_follows = |text: &str| {
         next_name(text).is_some_and(|(name, separator)| {
             let value = text.as_bytes().get(name.len() + 1);
-            separator == b':' || value.is_some_and(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
+            separator == b':' || value.is_some_and(|byte| !byte.is_ascii_whitespace() && !b"=\"\\".contains(byte))
         })
     };
     let bytes = text.as_bytes();
     let header = is_authorization(name) || is_cookie(name);
+    let credential = if header { 0 } else { credential(text).unwrap_or_default() };
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
             b'\n' | b'\r' => return trimmed(text, at),
@@ -154,7 +155,9 @@ fn line(text: &str, name: &str, quote: Option<char>) -> usize {
                     return trimmed(text, at);
                 }
             }
-            b' ' if !header && pair_follows(text.get(at + 1..).unwrap_or_default()) => return trimmed(text, at),
+            b' ' if !header && at >= credential && pair_follows(text.get(at + 1..).unwrap_or_default()) => {
+                return trimmed(text, at);
+            }
             _ => {}
         }
     }
@@ -262,6 +265,7 @@ mod tests {
         ends(Ending::Line(None), "Authorization", "Basic a, Basic b, Host: h", "Basic a, Basic b");
         ends(Ending::Line(None), "password", "a b c, user: joe", "a b c");
         ends(Ending::Line(None), "password", "a b c user=joe", "a b c");
+        ends(Ending::Line(None), "password", "a YQ== b", "a YQ== b");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 #[path = "../loopback/mod.rs"]
 pub mod loopback;
 
+#[path = "../../examples/generate_events/events/mod.rs"]
+pub mod events;
+
 // #[path = "../../examples/generate_events/events.rs"]
 // pub mod events;
 

@@ -102,7 +102,7 @@ pub(crate) fn environment(
 pub(crate) struct Verdict {
     pub(crate) id: String,
     pub(crate) result: String,
-    /// Base64 undone.
+    /// Base64 undone, where it is that.
     pub(crate) data: Option<Vec<u8>>,
 }
 

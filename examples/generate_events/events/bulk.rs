@@ -1,0 +1,87 @@
+//! Events of any size, for benchmarks and for trying things by hand.
+
+use super::access::{HTTP_JSON, REST_CLF, REST_JSON, WIDE_JSON, render};
+use super::call::{Api, Inventor};
+use super::envelope::{Envelope, execution_group};
+use super::execution::trace;
+use super::firehose::FirehoseEvent;
+
+/// What a bulk event holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Access-log lines in [`WIDE_JSON`].
+    AccessJson,
+    /// Access-log lines in the documented common log format of a REST API.
+    AccessClf,
+    /// Execution logs, the lines of several requests at once interleaved.
+    Execution,
+    /// Access logs in documented formats and execution logs.
+    Mixed,
+}
+
+/// Requests in one record.
+const CALLS_PER_RECORD: usize = 240;
+/// Requests whose execution logs are interleaved.
+const CALLS_AT_ONCE: usize = 6;
+
+/// Makes an event of at most so many bytes of payload, but of one record at least.
+#[must_use]
+pub fn event(kind: Kind, payload_bytes: usize, seed: u64) -> FirehoseEvent {
+    let mut inventor = Inventor::new(seed);
+    let mut event = FirehoseEvent::new(&mut inventor);
+    for number in 0_usize.. {
+        let record = envelope(kind, number, &mut inventor).gzip();
+        event.push(&record, &mut inventor);
+        if event.bytes() > payload_bytes {
+            break;
+        }
+    }
+    if event.len() > 1 {
+        event.pop();
+    }
+    event
+}
+
+fn envelope(kind: Kind, number: usize, inventor: &mut Inventor) -> Envelope {
+    match (kind, number % 4) {
+        (Kind::AccessJson, _) => access(Api::Rest, WIDE_JSON, inventor),
+        (Kind::AccessClf, _) | (Kind::Mixed, 2) => access(Api::Rest, REST_CLF, inventor),
+        (Kind::Mixed, 0) => access(Api::Rest, REST_JSON, inventor),
+        (Kind::Mixed, 1) => access(Api::Http, HTTP_JSON, inventor),
+        (Kind::Execution | Kind::Mixed, _) => execution(inventor),
+    }
+}
+
+fn access(api: Api, format: &str, inventor: &mut Inventor) -> Envelope {
+    let mut envelope = Envelope::of("/aws/apigateway/access", inventor);
+    for _ in 0..CALLS_PER_RECORD {
+        let call = inventor.call(api);
+        envelope.push_at(call.at_ms, &render(format, &call), inventor);
+    }
+    envelope
+}
+
+fn execution(inventor: &mut Inventor) -> Envelope {
+    let mut envelope = Envelope::of(&execution_group(Api::Rest), inventor);
+    for _ in 0..CALLS_PER_RECORD / CALLS_AT_ONCE / 4 {
+        let mut traces: Vec<_> = (0..CALLS_AT_ONCE).map(|_| trace(&inventor.call(Api::Rest)).into_iter()).collect();
+        while !traces.is_empty() {
+            traces.retain_mut(|lines| lines.next().map(|line| envelope.push(&line, inventor)).is_some());
+        }
+    }
+    envelope
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_fills_its_size_and_does_not_pass_it() {
+        for kind in [Kind::AccessJson, Kind::AccessClf, Kind::Execution, Kind::Mixed] {
+            let event = event(kind, 300_000, 7);
+            assert!((200_000..=300_000).contains(&event.bytes()), "{kind:?}: {} bytes", event.bytes());
+        }
+        assert_eq!(event(Kind::AccessJson, 1, 7).len(), 1);
+    }
+}
