@@ -219,7 +219,7 @@ impl Batch {
                 let events = self.body.get(events).unwrap_or_default();
                 [b"[", events, b"]"].concat().into()
             }
-            PayloadFormat::Ndjson => self.body.slice(events.start..events.end + 1),
+            PayloadFormat::Ndjson => self.body.slice(events.start..=events.end),
         }
     }
 
@@ -367,7 +367,7 @@ mod tests {
             prop_assert_eq!(delivered, events.iter().filter(fits).cloned().collect::<Vec<_>>());
             // No body could have taken the event behind it.
             for pair in batches.windows(2) {
-                let next = pair[1].entries[0].end + if json { 0 } else { 1 };
+                let next = pair[1].entries[0].end + usize::from(!json);
                 prop_assert!(pair[0].body.len() + next > max_bytes || pair[0].len() >= max_events);
             }
         }

@@ -22,10 +22,10 @@ pub const MAX_BATCH_BYTES: usize = 1_000_000;
 pub const DEFAULT_MAX_RECORD_BYTES: usize = 33_554_432;
 
 /// Longest time that a setting may name: the longest that a Lambda function runs.
-const MAX_TIME: Duration = Duration::from_secs(900);
+const MAX_TIME: Duration = Duration::from_mins(15);
 
 /// Longest lifetime that `TOKEN_DEFAULT_TTL_SECONDS` may name: a year.
-const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_TTL: Duration = Duration::from_hours(366 * 24);
 
 /// How the client authenticates at the token endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +81,9 @@ pub enum Archive {
 pub struct TokenSettings {
     /// `TOKEN_URL`: the OAuth 2.0 token endpoint.
     pub url: Url,
-    /// `TOKEN_PARAMETER`: the SecureString that caches the token.
+    /// `TOKEN_PARAMETER`: the `SecureString` that caches the token.
     pub parameter: String,
-    /// `CREDENTIALS_PARAMETER`: the SecureString with the client's credentials.
+    /// `CREDENTIALS_PARAMETER`: the `SecureString` with the client's credentials.
     pub credentials_parameter: String,
     /// `TOKEN_AUTH_STYLE`.
     pub auth_style: TokenAuthStyle,
@@ -433,7 +433,7 @@ mod tests {
         assert_eq!(settings.max_record_bytes, 33_554_432);
         assert_eq!(settings.archive, Archive::None);
         assert_eq!(settings.token.auth_style, TokenAuthStyle::Basic);
-        assert_eq!(settings.token.default_ttl, Duration::from_secs(300));
+        assert_eq!(settings.token.default_ttl, Duration::from_mins(5));
         assert_eq!(settings.metrics_namespace, "ApiLogForwarder");
     }
 

@@ -212,6 +212,20 @@ impl Invocation {
         last
     }
 
+    /// Finds another token after a 401.
+    async fn renewed(&self, refused: &Bearer, renewals: &mut usize, tokens: &Tokens) -> Result<Bearer, DeliveryError> {
+        // First what the store has, then what the endpoint gives; one refused that was made just now is no matter of the token.
+        if *renewals > 0 && refused.is_made_here() || *renewals == 2 {
+            return Err(self.without_token(DeliveryError::TokenRefused));
+        }
+        *renewals += 1;
+        self.token(tokens.instead_of(refused, self.deadline).await)
+    }
+
+    fn token(&self, token: Result<Bearer, TokenError>) -> Result<Bearer, DeliveryError> {
+        token.map_err(|error| self.without_token(DeliveryError::Token(error)))
+    }
+
     /// Lets the batches behind this one fail for the same reason.
     fn without_token(&self, error: DeliveryError) -> DeliveryError {
         self.no_token.borrow_mut().get_or_insert(error).clone()
@@ -245,7 +259,8 @@ impl Delivery {
         let mut accepted = Vec::new();
         let mut poison = 0;
         // Parts that are still to be sent, the first one on top.
-        let mut parts = vec![0..batch.len()];
+        let whole = 0..batch.len();
+        let mut parts = Vec::from([whole]);
         while let Some(part) = parts.pop() {
             let outcome = if poison < MAX_POISON_EVENTS {
                 self.send(batch, &part, tokens, invocation).await
@@ -294,7 +309,7 @@ impl Delivery {
             invocation.is_open()?;
             let token = match bearer.take() {
                 Some(token) => token,
-                None => self.token(tokens.bearer(deadline).await, invocation)?,
+                None => invocation.token(tokens.bearer(deadline).await)?,
             };
             let (error, wait) = match self.post(body.clone(), &key, &token, invocation).await {
                 Ok((status, retry_after)) => match classify(status) {
@@ -307,7 +322,7 @@ impl Delivery {
                             Action::Bisect => return Ok(Sent::Bisect(status)),
                             Action::Refuse | Action::Retry => return Err(DeliveryError::Refused(status.as_u16())),
                             Action::RenewToken => {
-                                bearer = Some(self.renewed(&token, &mut renewals, tokens, invocation).await?);
+                                bearer = Some(invocation.renewed(&token, &mut renewals, tokens).await?);
                                 continue;
                             }
                         }
@@ -327,26 +342,6 @@ impl Delivery {
             tokio::time::sleep_until(then.into()).await;
             attempt += 1;
         }
-    }
-
-    /// Finds another token after a 401.
-    async fn renewed(
-        &self,
-        refused: &Bearer,
-        renewals: &mut usize,
-        tokens: &Tokens,
-        invocation: &Invocation,
-    ) -> Result<Bearer, DeliveryError> {
-        // First what the store has, then what the endpoint gives; one refused that was made just now is no matter of the token.
-        if *renewals > 0 && refused.is_made_here() || *renewals == 2 {
-            return Err(invocation.without_token(DeliveryError::TokenRefused));
-        }
-        *renewals += 1;
-        self.token(tokens.instead_of(refused, invocation.deadline).await, invocation)
-    }
-
-    fn token(&self, token: Result<Bearer, TokenError>, invocation: &Invocation) -> Result<Bearer, DeliveryError> {
-        token.map_err(|error| invocation.without_token(DeliveryError::Token(error)))
     }
 
     /// Makes one request; returns the answer's status and what its `Retry-After` asks for.

@@ -202,7 +202,12 @@ impl<'a> Ids<'a> {
 /// Returns the first `bytes` bytes of a digest in lowercase hex.
 #[must_use]
 pub fn hex(digest: &[u8], bytes: usize) -> String {
-    digest.iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes);
+    for byte in digest.iter().take(bytes) {
+        // Two hex digits are always there.
+        text.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
+    }
+    text
 }
 
 #[cfg(test)]

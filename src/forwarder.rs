@@ -7,12 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use aws_config::ConfigLoader;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
 use futures_util::future::{LocalBoxFuture, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::warn;
 
 use crate::archive::Archives;
 use crate::batch::{Batch, Limits, Packer, Share};
+use crate::client::{self, ClientError, SdkTransport};
 use crate::config::{Archive, DeliverySettings, Settings};
 use crate::delivery::{Delivery, Invocation};
 use crate::event::{self, Head, HeadAndApi, Ids, Origin};
@@ -23,10 +28,13 @@ use crate::ledger::{Ledger, Totals};
 use crate::retry::Deadline;
 use crate::subscription::{self, Buffers, Content, Envelope};
 use crate::summary::Summary;
-use crate::token::Tokens;
+use crate::token::{Endpoint, Store, Tokens};
 
 /// How long an answer waits for an early renewal of the token that is still under way: given up, it would have to be made again.
 const RENEWAL_GRACE: Duration = Duration::from_secs(2);
+
+/// Longest pause of the AWS SDK before its second attempt at a request to the store.
+const STORE_BACKOFF: Duration = Duration::from_millis(200);
 
 /// The function: what it was told, and its ways to the outside.
 #[derive(Debug)]
@@ -41,11 +49,29 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Puts the parts together.
-    #[must_use]
-    pub fn new(settings: Settings, client: reqwest::Client, tokens: Tokens) -> Self {
-        let delivery = Delivery::new(client, settings.delivery.clone(), settings.request_timeout);
-        Self { settings, delivery, tokens, warned_of_own_group: false.into(), warm: false.into() }
+    /// Sets the clients up and puts the parts together. Nothing goes over the network before the first event.
+    ///
+    /// `aws` says where the AWS SDK finds its region and credentials; how it sends and how long it waits is set here.
+    ///
+    /// # Errors
+    /// If the file of further roots cannot be read.
+    pub async fn from_settings(settings: Settings, aws: ConfigLoader) -> Result<Self, ClientError> {
+        let client = client::build(settings.ca_file.as_deref())?;
+        let timeout = settings.request_timeout;
+        let sdk = aws
+            .http_client(SdkTransport::new(client.clone()))
+            .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
+            .retry_config(RetryConfig::standard().with_initial_backoff(STORE_BACKOFF))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .load()
+            .await;
+        let token = &settings.token;
+        let store =
+            Store::new(aws_sdk_ssm::Client::new(&sdk), token.parameter.clone(), token.credentials_parameter.clone());
+        let endpoint = Endpoint::new(client.clone(), token, timeout, settings.delivery.max_attempts);
+        let tokens = Tokens::new(store, endpoint, timeout, fastrand::f64());
+        let delivery = Delivery::new(client, settings.delivery.clone(), timeout);
+        Ok(Self { settings, delivery, tokens, warned_of_own_group: false.into(), warm: false.into() })
     }
 
     /// Takes every line of every record to the API, and answers for each record.

@@ -3,16 +3,12 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use apigw_log_forwarder::client::{self, ClientError, SdkTransport};
+use apigw_log_forwarder::client::{self, ClientError};
 use apigw_log_forwarder::config::{Settings, SettingsError};
 use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse};
 use apigw_log_forwarder::forwarder::Forwarder;
 use apigw_log_forwarder::retry::Deadline;
-use apigw_log_forwarder::token::{Endpoint, Store, Tokens};
 use aws_config::BehaviorVersion;
-use aws_config::retry::RetryConfig;
-use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_config::timeout::TimeoutConfig;
 use lambda_runtime::tracing::subscriber::{self, filter::EnvFilter};
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
@@ -45,24 +41,10 @@ enum StartError {
     Client(#[from] ClientError),
 }
 
-/// Reads the settings and sets the clients up. Nothing goes over the network before the first event.
+/// Reads the settings and sets the clients up.
 async fn start() -> Result<Forwarder, StartError> {
     let settings = Settings::read(environment)?;
-    let client = client::build(settings.ca_file.as_deref())?;
-    let timeout = settings.request_timeout;
-    let sdk = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(SdkTransport::new(client.clone()))
-        .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
-        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(200)))
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .load()
-        .await;
-    let token = &settings.token;
-    let store =
-        Store::new(aws_sdk_ssm::Client::new(&sdk), token.parameter.clone(), token.credentials_parameter.clone());
-    let endpoint = Endpoint::new(client.clone(), token, timeout, settings.delivery.max_attempts);
-    let tokens = Tokens::new(store, endpoint, timeout, fastrand::f64());
-    Ok(Forwarder::new(settings, client, tokens))
+    Ok(Forwarder::from_settings(settings, aws_config::defaults(BehaviorVersion::latest())).await?)
 }
 
 /// Handles one event. Faults of data and destination are verdicts; only a payload that holds no records at all is an error.

@@ -97,7 +97,7 @@ mod tests {
     fn retry_after_is_seconds_or_a_date() {
         let now = httpdate::parse_http_date("Sat, 21 Nov 2026 18:59:00 GMT").expect("a date");
         assert_eq!(retry_after("0", now), Some(Duration::ZERO));
-        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 120 ", now), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Sat, 21 Nov 2026 18:59:07 GMT", now), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("Sat, 21 Nov 2026 18:58:00 GMT", now), Some(Duration::ZERO));
         assert!(retry_after("99999999999999999999999", now) > Some(Duration::from_secs(1_000_000)));

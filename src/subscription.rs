@@ -209,14 +209,13 @@ fn starts_with_envelope(text: &str) -> bool {
                     return true;
                 }
             }
-            Ok(None) => return false,
             Err(JsonError { kind: JsonErrorKind::Eof, .. }) => {
                 // The text ends in or behind a key: what there is of it must be the start of an envelope's.
                 let partial = before.rest().trim_start_matches([',', ' ', '\t', '\r', '\n']);
                 let starts_a_key = KEYS.iter().any(|key| format!("\"{key}\"").starts_with(partial.trim_end()));
                 return other_keys == 0 && starts_a_key;
             }
-            Err(_) => return false,
+            Ok(None) | Err(_) => return false,
         }
         match cursor.value() {
             Ok(_) => {}

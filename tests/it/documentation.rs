@@ -1,1 +1,55 @@
-//! x
+//! What the README says is what the code does: settings and tests by name.
+
+use std::collections::BTreeSet;
+
+fn text(path: &str) -> String {
+    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The part of a text from one heading to the next of its level or a higher one.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let from = text.find(&format!("{heading}\n")).expect("the heading is there");
+    let rest = &text[from + heading.len()..];
+    rest.find("\n## ").map_or(rest, |end| &rest[..end])
+}
+
+/// Names between backticks that are wholly of these characters.
+fn quoted(text: &str, is_name: impl Fn(char) -> bool + Copy) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).filter(|name| name.len() > 3 && name.chars().all(is_name)).collect()
+}
+
+#[test]
+fn the_readme_names_every_setting_and_no_other() {
+    let is_variable = |character: char| character.is_ascii_uppercase() || character == '_';
+    let readme = text("README.md");
+    let table: String =
+        section(&readme, "## Settings").lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).fold(
+            String::new(),
+            |all, name| all + "`" + name + "` ",
+        );
+    let config = text("src/config.rs");
+    let code = config.split("#[cfg(test)]").next().expect("the code comes first");
+    let read: BTreeSet<&str> = code
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.len() > 3 && name.contains('_') || *name == "ARCHIVE" || *name == "REDACT")
+        .filter(|name| name.chars().all(is_variable))
+        .filter(|name| !name.starts_with("AWS_LAMBDA_") && *name != "SSL_CERT_FILE" && !name.starts_with("CARGO_"))
+        .collect();
+    assert_eq!(quoted(&table, is_variable), read);
+}
+
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let readme = text("README.md");
+    let tests = text("tests/it/faults.rs");
+    let table = section(&readme, "## What happens when");
+    let is_test = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
+    let named: Vec<&str> = quoted(table, is_test).into_iter().filter(|name| name.contains('_')).collect();
+    assert!(named.len() >= 15);
+    for name in named {
+        assert!(tests.contains(&format!("async fn {name}()")), "{name}");
+    }
+}

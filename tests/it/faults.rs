@@ -139,7 +139,7 @@ async fn the_answer_comes_before_the_deadline_whatever_hangs() {
         let verdicts = world.invoke_within(&records(2), timeout).await;
         assert!(verdicts.iter().all(|verdict| verdict.result == "ProcessingFailed"));
         let took = start.elapsed();
-        assert!(took < timeout - Duration::from_millis(100), "{took:?}");
+        assert!(took + Duration::from_millis(100) < timeout, "{took:?}");
     }
 }
 

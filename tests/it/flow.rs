@@ -10,7 +10,7 @@ use crate::loopback::LOG_GROUP;
 use crate::world::{TIMEOUT, World, envelope, event, gzip, id, ids};
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    apigw_log_forwarder::event::hex(bytes, bytes.len())
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn bad_records_fail_alone_with_their_original_bytes() {
         gzip(vec![b'x'; 5001]),
         b"ab\xff".to_vec(),
         envelope("g", 9, &["x"]).replace("DATA_MESSAGE", "NEW_MESSAGE").into_bytes(),
-        envelope("g", 9, &["x"])[..60].as_bytes().to_vec(),
+        envelope("g", 9, &["x"]).as_bytes()[..60].to_vec(),
     ];
     let mut records = vec![good(0)];
     for (number, bad) in bad.iter().enumerate() {
