@@ -25,6 +25,7 @@ use crate::execution_log::{Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
 use crate::json::Str;
 use crate::ledger::{Ledger, Totals};
+use crate::metrics;
 use crate::retry::Deadline;
 use crate::subscription::{self, Buffers, Content, Envelope};
 use crate::summary::Summary;
@@ -96,14 +97,32 @@ impl Forwarder {
             let decoded = subscription::decode(record, self.settings.max_record_bytes, &mut buffers);
             let content = decoded.and_then(|decoded| Ok((decoded, subscription::read(decoded.text)?)));
             match content {
-                Ok((decoded, content)) => run.take(index, arrival, Ids::new(decoded.bytes), content).await,
+                Ok((decoded, content)) => {
+                    run.ledger.decoded(decoded.bytes.len(), decoded.text.len());
+                    run.take(index, arrival, Ids::new(decoded.bytes), content).await;
+                }
                 Err(error) => run.ledger.unreadable(index, &record.id, &error),
             }
         }
-        let (response, totals) = run.finish(event).await;
+        let (response, totals, waited) = run.finish(event).await;
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
-        let (delivery, token) = (invocation.counts(), self.tokens.take_counts());
-        (response, Summary { totals, delivery, token, took: start.elapsed(), cold_start })
+        let oldest_age = totals.oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
+        let summary = Summary {
+            totals,
+            delivery: invocation.counts(),
+            token: self.tokens.take_counts(),
+            oldest_age: oldest_age.map(Duration::from_millis),
+            waited,
+            took: start.elapsed(),
+            cold_start,
+        };
+        (response, summary)
+    }
+
+    /// Makes the line of embedded metrics of an invocation at `now`, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn metrics(&self, summary: &Summary, now: u64) -> String {
+        metrics::line(&self.settings.metrics_namespace, &self.settings.function_name, now, summary)
     }
 
     fn limits(&self) -> Limits {
@@ -152,7 +171,7 @@ impl Run<'_> {
                 let mut position = 0;
                 for envelope in &envelopes {
                     if self.forwarder.is_own(envelope) {
-                        self.ledger.own_envelope();
+                        self.ledger.own_envelope(record);
                     } else {
                         self.envelope(record, arrival, &mut ids, position, envelope).await;
                     }
@@ -193,7 +212,7 @@ impl Run<'_> {
 
     /// Takes one log line: it becomes an event, or part of one.
     async fn line(&mut self, record: usize, head: &Head<'_>, line: &str) {
-        self.ledger.line(record);
+        self.ledger.line(record, head.timestamp);
         let Settings { formats, redactor, .. } = &self.forwarder.settings;
         if head.origin.holds_execution_logs() {
             let keep = || HeadAndApi { head: head.clone().into_owned(), api: None };
@@ -254,7 +273,7 @@ impl Run<'_> {
     }
 
     /// Writes the events of stitched requests, waits for all deliveries, and closes the books.
-    async fn finish(mut self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals) {
+    async fn finish(mut self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals, Duration) {
         let redactor = &self.forwarder.settings.redactor;
         for request in std::mem::take(&mut self.stitcher).finish() {
             let head = &request.head.head;
@@ -265,7 +284,9 @@ impl Run<'_> {
         }
         self.deliveries.finish(&mut self.ledger).await;
         let mut archives = self.archives;
-        self.ledger.settle(event, |record| archives.as_mut().and_then(|archives| archives.take(record)))
+        let (response, totals) =
+            self.ledger.settle(event, |record| archives.as_mut().and_then(|archives| archives.take(record)));
+        (response, totals, self.deliveries.waited)
     }
 }
 
@@ -283,13 +304,22 @@ struct Deliveries<'a> {
     invocation: &'a Invocation,
     under_way: FuturesUnordered<LocalBoxFuture<'a, Done>>,
     batches: usize,
+    /// Time in which nothing was left to do but wait.
+    waited: Duration,
     /// Whether anything has needed the token in this invocation.
     begun: bool,
 }
 
 impl<'a> Deliveries<'a> {
     fn new(forwarder: &'a Forwarder, invocation: &'a Invocation) -> Self {
-        Self { forwarder, invocation, under_way: FuturesUnordered::new(), batches: 0, begun: false }
+        Self {
+            forwarder,
+            invocation,
+            under_way: FuturesUnordered::new(),
+            batches: 0,
+            waited: Duration::ZERO,
+            begun: false,
+        }
     }
 
     /// Starts a delivery; waits before it while as many as allowed are under way.
@@ -317,7 +347,10 @@ impl<'a> Deliveries<'a> {
     }
 
     async fn next(&mut self, ledger: &mut Ledger) {
-        if let Some(done) = self.under_way.next().await {
+        let start = Instant::now();
+        let done = self.under_way.next().await;
+        self.waited += start.elapsed();
+        if let Some(done) = done {
             self.enter(done, ledger);
         }
     }

@@ -19,6 +19,8 @@ struct Account {
     accepted: usize,
     /// The record cannot be read.
     unreadable: bool,
+    /// The record holds events of the function's own log group.
+    own: bool,
 }
 
 /// What an invocation did, in numbers: the summary line and the metrics.
@@ -32,8 +34,14 @@ pub struct Totals {
     pub records_dropped: usize,
     /// Records answered `ProcessingFailed`.
     pub records_failed: usize,
-    /// Envelopes of the function's own log group, which are not forwarded.
-    pub own_envelopes: usize,
+    /// Records with events of the function's own log group, which are not forwarded.
+    pub records_own: usize,
+    /// Bytes of the records, base64 undone.
+    pub bytes_received: usize,
+    /// Bytes of the text that they held.
+    pub bytes_decoded: usize,
+    /// The earliest time of a line, in milliseconds since the Unix epoch.
+    pub oldest: Option<i64>,
     /// Lines read.
     pub lines: usize,
     /// Lines of records whose lines were all delivered.
@@ -64,9 +72,16 @@ impl Ledger {
         Self { accounts: vec![Account::default(); records], totals: Totals { records, ..Totals::default() } }
     }
 
-    /// Enters a line that was read from a record.
-    pub fn line(&mut self, record: usize) {
+    /// Enters the size of a record that was decoded: its bytes, and those of the text in it.
+    pub fn decoded(&mut self, bytes: usize, text: usize) {
+        self.totals.bytes_received += bytes;
+        self.totals.bytes_decoded += text;
+    }
+
+    /// Enters a line that was read from a record, and its time.
+    pub fn line(&mut self, record: usize, timestamp: i64) {
         self.totals.lines += 1;
+        self.totals.oldest = Some(self.totals.oldest.map_or(timestamp, |oldest| oldest.min(timestamp)));
         if let Some(account) = self.accounts.get_mut(record) {
             account.read += 1;
         }
@@ -78,8 +93,10 @@ impl Ledger {
     }
 
     /// Enters an envelope of the function's own log group: nothing of it is to be delivered.
-    pub fn own_envelope(&mut self) {
-        self.totals.own_envelopes += 1;
+    pub fn own_envelope(&mut self, record: usize) {
+        if let Some(account) = self.accounts.get_mut(record) {
+            account.own = true;
+        }
     }
 
     /// Enters a record that cannot be read.
@@ -162,6 +179,7 @@ impl Ledger {
     }
 
     fn count(&mut self, answers: &[Answer]) {
+        self.totals.records_own = self.accounts.iter().filter(|account| account.own).count();
         let of = |verdict| answers.iter().filter(|answer| answer.result == verdict).count();
         self.totals.records_ok = of(Verdict::Ok);
         self.totals.records_dropped = of(Verdict::Dropped);
@@ -226,7 +244,7 @@ mod tests {
     fn a_record_is_delivered_only_if_every_line_of_it_was_accepted() {
         let mut ledger = Ledger::open(3);
         for record in [0, 0, 1, 1] {
-            ledger.line(record);
+            ledger.line(record, 0);
         }
         ledger.accepted([Share { record: 0, lines: 2 }, Share { record: 1, lines: 1 }].into_iter());
         let (response, totals) = ledger.settle(&event(&[4, 4, 0]), |_| None);
@@ -248,7 +266,7 @@ mod tests {
     #[test]
     fn an_archive_makes_a_delivered_record_ok_and_an_empty_one_has_none() {
         let mut ledger = Ledger::open(2);
-        ledger.line(0);
+        ledger.line(0, 0);
         ledger.accepted(std::iter::once(Share { record: 0, lines: 1 }));
         let (response, _) = ledger.settle(&event(&[4, 0]), |_| Some(b"abc".to_vec()));
         assert_eq!(results(&response), [Verdict::Ok, Verdict::Dropped]);
@@ -284,7 +302,7 @@ mod tests {
     #[test]
     fn archives_yield_to_originals() {
         let mut ledger = Ledger::open(2);
-        ledger.line(0);
+        ledger.line(0, 0);
         ledger.accepted(std::iter::once(Share { record: 0, lines: 1 }));
         ledger.unreadable(1, "", &DecodeError::Base64);
         let (response, totals) = ledger.settle(&event(&[0, 4_000_000]), |_| Some(vec![0; 2_000_000]));
@@ -308,7 +326,7 @@ mod tests {
         ) {
             let mut ledger = Ledger::open(accounts.len());
             for (record, (read, accepted, unreadable, _)) in accounts.iter().enumerate() {
-                (0..*read).for_each(|_| ledger.line(record));
+                (0..*read).for_each(|_| ledger.line(record, 0));
                 ledger.accepted(std::iter::once(Share { record, lines: *accepted.min(read) }));
                 if *unreadable {
                     ledger.unreadable(record, "", &DecodeError::Base64);

@@ -35,4 +35,5 @@ pub mod token;
 
 pub mod forwarder;
 pub mod ledger;
+pub mod metrics;
 pub mod summary;

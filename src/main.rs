@@ -1,5 +1,6 @@
 //! Start: settings, clients, runtime. No logic.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -55,6 +56,9 @@ async fn handle(forwarder: &Forwarder, event: LambdaEvent<Box<RawValue>>) -> Res
     let records = FirehoseEvent::parse(event.payload.get()).map_err(|error| refuse_event(&error))?;
     let (response, summary) = forwarder.handle(&records, i64::try_from(now).unwrap_or(i64::MAX), deadline).await;
     summary.log();
+    let metrics = forwarder.metrics(&summary, now);
+    // Standard output is the log; if it is gone, there is nobody to tell.
+    writeln!(std::io::stdout().lock(), "{metrics}").ok();
     Ok(response)
 }
 

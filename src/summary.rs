@@ -17,6 +17,10 @@ pub struct Summary {
     pub delivery: DeliveryCounts,
     /// From the token's source.
     pub token: TokenCounts,
+    /// Age of the oldest line at the invocation.
+    pub oldest_age: Option<Duration>,
+    /// Time in which nothing was left to do but wait for answers.
+    pub waited: Duration,
     /// From the event's arrival to its answer.
     pub took: Duration,
     /// Whether it was the environment's first.
@@ -26,7 +30,7 @@ pub struct Summary {
 impl Summary {
     /// Writes the summary line.
     pub fn log(&self) {
-        let Self { totals, delivery, token, took, cold_start } = self;
+        let Self { totals, delivery, token, oldest_age, waited, took, cold_start } = self;
         info!(
             records = totals.records,
             records_ok = totals.records_ok,
@@ -43,6 +47,9 @@ impl Summary {
             bytes_sent = delivery.bytes_sent,
             token_requests = token.requests,
             token_store_reads = token.store_reads,
+            bytes_decoded = totals.bytes_decoded,
+            oldest_age_ms = oldest_age.map(|age| age.as_millis()),
+            waited_ms = waited.as_millis(),
             took_ms = took.as_millis(),
             cold_start,
             "invocation settled"

@@ -8,6 +8,7 @@
 mod documented;
 mod format;
 mod object;
+mod outline;
 mod shape;
 mod text;
 mod value;
@@ -20,7 +21,9 @@ use std::fmt;
 use thiserror::Error;
 
 pub use self::format::{FormatError, FormatErrorKind};
+pub use self::outline::{Holds, Outline, Part};
 pub use self::text::Reason;
+pub use self::variables::{Kind, documented_variables};
 
 use self::format::Format;
 use self::object::Object;
@@ -41,15 +44,26 @@ pub struct Formats {
 const TOLERATED_IN_A_GUESS: usize = 2;
 
 /// Why a line is no access log, and where: never what it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{format} comes furthest, to byte {at}: {kind}")]
-pub struct NoMatch {
+pub struct NoMatch<'a> {
     /// Label of the format that came furthest.
-    pub format: Box<str>,
-    /// Bytes from the start of the line.
+    pub format: &'a str,
+    /// Bytes from the start of the line without the white space around it.
     pub at: usize,
     /// What is wrong there.
     pub kind: NoMatchKind,
+    /// What the format has there; `None` where the line is no JSON.
+    pub expected: Option<Expected<'a>>,
+}
+
+/// What a format has where a line is something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected<'a> {
+    /// The variable whose value stands there; empty before the first, and for a text of several variables.
+    pub variable: &'a str,
+    /// The literal text that ends the value; before the first value, the text that the format starts with.
+    pub literal: &'a str,
 }
 
 /// What is wrong with a line that is no access log.
@@ -114,14 +128,15 @@ impl Formats {
     ///
     /// # Errors
     /// If the line has none of the formats and is no JSON object either.
-    pub fn parse<'a>(&'a self, line: &'a str) -> Result<AccessLog<'a>, NoMatch> {
+    pub fn parse<'a>(&'a self, line: &'a str) -> Result<AccessLog<'a>, NoMatch<'a>> {
         let line = line.trim_ascii();
         let mut miss = None;
         if line.starts_with('{') {
             match self.object(line) {
                 Ok(log) => return Ok(log),
                 Err(error) => {
-                    miss = Some(NoMatch { format: "JSON".into(), at: error.at, kind: NoMatchKind::Json(error.kind) });
+                    let kind = NoMatchKind::Json(error.kind);
+                    miss = Some(NoMatch { format: "JSON", at: error.at, kind, expected: None });
                 }
             }
         }
@@ -138,8 +153,7 @@ impl Formats {
                 }
                 Err(found) => {
                     if miss.as_ref().is_none_or(|miss| found.at > miss.at) {
-                        let kind = NoMatchKind::Text(found.reason);
-                        miss = Some(NoMatch { format: format.label.clone(), at: found.at, kind });
+                        miss = Some(found.of(format));
                     }
                 }
             }
@@ -148,7 +162,12 @@ impl Formats {
             return Ok(log);
         }
         let nowhere = NoMatchKind::Text(Reason::Literal);
-        Err(miss.unwrap_or_else(|| NoMatch { format: "no format".into(), at: 0, kind: nowhere }))
+        Err(miss.unwrap_or(NoMatch { format: "no format", at: 0, kind: nowhere, expected: None }))
+    }
+
+    /// Tells what each format was understood to be: the one with the most variables first, as they are tried.
+    pub fn outlines(&self) -> impl Iterator<Item = Outline<'_>> {
+        self.formats.iter().map(Outline::of)
     }
 
     /// Reads a line that starts as a JSON object.
@@ -302,6 +321,20 @@ mod tests {
         let formats = Formats::compile("$context.identity.apiKey,$context.status").unwrap();
         let log = formats.parse("s3cr3t,200").unwrap();
         assert_eq!(format!("{log:?}"), "AccessLog { format: Some(\"format 1\"), .. }");
+    }
+
+    #[test]
+    fn an_error_tells_what_the_format_has_there() {
+        #[track_caller]
+        fn expects(line: &str, at: usize, variable: &str, literal: &str) {
+            let formats = Formats::compile("[$context.requestId] $context.status;$context.path").unwrap();
+            let error = formats.parse(line).unwrap_err();
+            assert_eq!((error.at, error.expected), (at, Some(Expected { variable, literal })), "{line}");
+        }
+        expects("1c9d-22 200", 0, "", "[");
+        expects("[1c9d-22 200;/a", 1, "requestId", "] ");
+        expects("[1c9d-22] 200,/a", 10, "status", ";");
+        expects("[1c 9d] two;/a", 1, "requestId", "] ");
     }
 
     #[test]

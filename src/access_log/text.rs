@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::format::Format;
 use super::value::Value;
 use super::variables::{Fit, Kind};
+use super::{Expected, NoMatch, NoMatchKind};
 
 /// Bytes looked at by [`strict`] for each byte of the line. A reading without a retry needs two.
 const STEPS_PER_BYTE: usize = 8;
@@ -32,6 +33,18 @@ pub(super) struct Miss {
     /// Bytes from the start of the line.
     pub(super) at: usize,
     pub(super) reason: Reason,
+    /// Index of the literal text that would end what stands there.
+    literal: usize,
+}
+
+impl Miss {
+    /// Says it of a format.
+    pub(super) fn of(self, format: &Format) -> NoMatch<'_> {
+        let slot = self.literal.checked_sub(1).and_then(|index| format.slots.get(index));
+        let variable = slot.map_or("", |slot| &slot.variable.name);
+        let expected = Some(Expected { variable, literal: format.literal(self.literal) });
+        NoMatch { format: &format.label, at: self.at, kind: NoMatchKind::Text(self.reason), expected }
+    }
 }
 
 /// What is missing in a line for a format.
@@ -109,13 +122,13 @@ pub(super) fn strict<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>
 /// Time: linear in the line's length.
 ///
 /// # Errors
-/// [`Reason::Literal`] at the first text that is missing; [`Reason::Types`] if more values are invalid than there are valid
-/// ones, at most `tolerated`, and words of literal text, or one of them cannot be.
+/// [`Reason::Literal`] where the value starts behind which a text is missing; [`Reason::Types`] at the first invalid value, if
+/// more values are invalid than there are valid ones, at most `tolerated`, and words of literal text, or one of them cannot be.
 pub(super) fn lenient<'a>(format: &Format, line: &'a str, tolerated: usize) -> Result<(Vec<Value<'a>>, usize), Miss> {
     let (first, last) = ends(format);
     let count = format.slots.len();
     if !line.starts_with(first) {
-        return Err(Miss { at: 0, reason: Reason::Literal });
+        return Err(Miss { at: 0, reason: Reason::Literal, literal: 0 });
     }
     let tail = line.len().checked_sub(last.len()).filter(|tail| *tail >= first.len() && line.ends_with(last));
 
@@ -126,7 +139,7 @@ pub(super) fn lenient<'a>(format: &Format, line: &'a str, tolerated: usize) -> R
         forward.push(end + literal.text.len());
     }
     let reached = forward.last().copied().unwrap_or_default();
-    let missing = Miss { at: reached, reason: Reason::Literal };
+    let missing = Miss { at: reached, reason: Reason::Literal, literal: forward.len() };
     let tail = tail.ok_or(missing)?;
     // Values from the right that start at the last text before them: `backward[i]` is where value `count - 1 - i` ends.
     let mut backward = vec![tail];
@@ -183,11 +196,24 @@ pub(super) fn lenient<'a>(format: &Format, line: &'a str, tolerated: usize) -> R
         slot.variable.kind != Kind::Text && **value != "-" && slot.variable.kind.fit(value) == Fit::Valid
     });
     if invalid > typed.count().min(tolerated) + format.wordy_literals() {
-        return Err(Miss { at: reached, reason: Reason::Types });
+        return Err(first_invalid(format, &pieces));
     }
     let mut values = pieces.into_iter().map(Value::Plain).collect();
     unquote(format, line, &mut values);
     Ok((values, invalid))
+}
+
+/// Returns the miss at the first of these values that is invalid.
+fn first_invalid(format: &Format, values: &[&str]) -> Miss {
+    let mut at = 0;
+    for ((index, slot), value) in format.slots.iter().enumerate().zip(values) {
+        at += format.literal(index).len();
+        if slot.variable.kind.fit(value) != Fit::Valid {
+            return Miss { at, reason: Reason::Types, literal: index + 1 };
+        }
+        at += value.len();
+    }
+    Miss { at, reason: Reason::Types, literal: values.len() }
 }
 
 /// Weighs a value that may be invalid for its variable: by itself it is tolerated, but not with white space in it where a
@@ -307,8 +333,8 @@ mod tests {
 
     #[test]
     fn a_reading_of_mostly_invalid_values_is_none() {
-        leniently("$context.identity.sourceIp,$context.status", "one,two", Err((4, Reason::Types)));
-        leniently("$context.requestId $context.identity.sourceIp $context.status", "a b c d", Err((4, Reason::Types)));
+        leniently("$context.identity.sourceIp,$context.status", "one,two", Err((0, Reason::Types)));
+        leniently("$context.requestId $context.identity.sourceIp $context.status", "a b c d", Err((2, Reason::Types)));
         leniently("$context.requestId,$context.status;", "1c9d-22,200", Err((8, Reason::Literal)));
         leniently("[$context.requestId", "1c9d-22", Err((0, Reason::Literal)));
         leniently("$context.requestId [$context.status]", "]", Err((0, Reason::Literal)));

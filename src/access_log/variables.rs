@@ -3,11 +3,12 @@
 //! A variable's [`Kind`] does two things: it says where a value ends when the text after it also occurs inside values, and how
 //! the value is written: as a number, as `true` or `false`, or as a string.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// What the values of a variable look like. `-`, which stands for no value, is valid for every kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// A status, milliseconds, bytes, or milliseconds since the Unix epoch: a JSON number when written.
     Number,
     /// `true` or `false`, and the same when written.
@@ -158,6 +159,28 @@ impl Kind {
     }
 }
 
+/// Names the kind in a word or two: `number`, `IP address`, `text`.
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Number => "number",
+            Self::Bool => "true or false",
+            Self::Ip => "IP address",
+            Self::Time => "CLF time",
+            Self::Method => "HTTP method",
+            Self::Protocol => "protocol",
+            Self::EventType => "event type",
+            Self::Id => "identifier",
+            Self::Arn => "ARN",
+            Self::Word => "word",
+            Self::Path => "path",
+            Self::RouteKey => "route key",
+            Self::Quoted => "text in quotes",
+            Self::Text => "text",
+        })
+    }
+}
+
 fn is_unspaced(byte: u8) -> bool {
     !matches!(byte, 0..=b' ' | b'"' | 0x7f)
 }
@@ -283,7 +306,14 @@ pub(super) fn name_length(text: &str) -> usize {
     length
 }
 
-/// Every variable that AWS documents for the access logs of REST, HTTP and WebSocket APIs and that is more than text.
+/// Returns every variable that AWS documents by its full name, without `$context.`, and what its values look like.
+///
+/// Only numbers and booleans are written as such; all others are strings, and so is a number or boolean that is none.
+pub fn documented_variables() -> impl Iterator<Item = (&'static str, Kind)> {
+    DOCUMENTED.iter().flat_map(|(kind, names)| names.iter().map(|name| (*name, *kind)))
+}
+
+/// Every variable that AWS documents by its full name for the access logs of REST, HTTP and WebSocket APIs.
 ///
 /// `authorizer.PROP`, `authorizer.claims.PROP`, `requestOverride.*.NAME` and `responseOverride.header.NAME` are open families:
 /// text under a name of the API's owner.

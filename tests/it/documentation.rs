@@ -23,11 +23,10 @@ fn quoted(text: &str, is_name: impl Fn(char) -> bool + Copy) -> BTreeSet<&str> {
 fn the_readme_names_every_setting_and_no_other() {
     let is_variable = |character: char| character.is_ascii_uppercase() || character == '_';
     let readme = text("README.md");
-    let table: String =
-        section(&readme, "## Settings").lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).fold(
-            String::new(),
-            |all, name| all + "`" + name + "` ",
-        );
+    let table: String = section(&readme, "## Settings")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .fold(String::new(), |all, name| all + "`" + name + "` ");
     let config = text("src/config.rs");
     let code = config.split("#[cfg(test)]").next().expect("the code comes first");
     let read: BTreeSet<&str> = code

@@ -17,6 +17,7 @@ mod documentation;
 mod faults;
 mod flow;
 mod hostile;
+mod log;
 mod samples;
 mod start;
 mod token;

@@ -141,6 +141,12 @@ impl AnalyticsApi {
         self.server.requests().iter().map(|request| request.status.unwrap_or_default()).collect()
     }
 
+    /// Drops the bodies of the requests that have been answered: kept, they would fill the memory of a program that runs
+    /// for long.
+    pub fn forget_bodies(&self) {
+        self.server.forget_bodies();
+    }
+
     /// Returns how many requests have come.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -115,6 +115,15 @@ impl Server {
         self.log.with(|entries| entries.requests.clone())
     }
 
+    /// Drops the bodies of the requests that have been answered.
+    pub(super) fn forget_bodies(&self) {
+        self.log.with(|entries| {
+            for request in entries.requests.iter_mut().filter(|request| request.finished.is_some()) {
+                request.body = Bytes::new();
+            }
+        });
+    }
+
     pub(super) fn count(&self) -> usize {
         self.log.with(|entries| entries.requests.len())
     }

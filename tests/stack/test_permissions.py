@@ -1,0 +1,171 @@
+"""What the stack may do, and that no log can feed itself."""
+
+import re
+
+import pytest
+
+import cfn
+
+TEMPLATE = cfn.load()
+SUBSCRIPTIONS = cfn.load("subscriptions.yaml")
+
+# Who calls each action that a role of the stack has: the code, by the method of the SDK, or a service, by its documentation.
+CODE = {
+    "ssm:GetParameters": ".get_parameters()",
+    "ssm:PutParameter": ".put_parameter()",
+    "ssm:DeleteParameter": ".delete_parameter()",
+}
+SERVICES = {
+    "kms:Decrypt": "Parameter Store and S3, for their callers",
+    "kms:GenerateDataKey": "S3, for Firehose",
+    "logs:CreateLogStream": "Lambda, with the function's role",
+    "logs:PutLogEvents": "Lambda, with the function's role; Firehose",
+    "firehose:PutRecord": "CloudWatch Logs, for a subscription",
+    "lambda:InvokeFunction": "Firehose",
+    "lambda:GetFunctionConfiguration": "Firehose",
+    "s3:AbortMultipartUpload": "Firehose",
+    "s3:GetBucketLocation": "Firehose",
+    "s3:GetObject": "Firehose",
+    "s3:ListBucket": "Firehose",
+    "s3:ListBucketMultipartUploads": "Firehose",
+    "s3:PutObject": "Firehose",
+    "logs:DescribeLogStreams": "the log-reading API",
+    "logs:GetLogEvents": "the log-reading API",
+    "logs:FilterLogEvents": "the log-reading API",
+    "logs:StartQuery": "the log-reading API",
+    "logs:GetQueryResults": "the log-reading API",
+    "execute-api:Invoke": "people who read logs",
+}
+
+
+def granted():
+    return [(name, statement) for template in (TEMPLATE, SUBSCRIPTIONS) for name, statement in cfn.statements(template)]
+
+
+def test_each_action_is_one_that_the_code_or_a_service_calls():
+    actions = {action for _, statement in granted() for action in cfn.as_list(statement["Action"])}
+    assert actions == set(CODE) | set(SERVICES)
+
+
+def test_the_code_calls_the_store_only_by_actions_that_its_role_has():
+    code = "".join(path.read_text() for path in (cfn.ROOT / "src").rglob("*.rs"))
+    used = {f".{method}()" for method in re.findall(r"\.((?:get|put|delete|label|describe)_parameters?\w*)\(\)", code)}
+    assert used == set(CODE.values())
+
+
+def test_the_reading_api_calls_what_its_role_allows_and_no_more():
+    paths = TEMPLATE["Resources"]["LogReadApi"]["Properties"]["DefinitionBody"]["paths"]
+    called = {
+        "logs:" + each["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"].rsplit("/", 1)[1]
+        for methods in paths.values()
+        for each in methods.values()
+    }
+    allowed = {a for name, each in cfn.statements(TEMPLATE) if name == "ReadRole" for a in cfn.as_list(each["Action"])}
+    assert allowed == called
+    nested = {a for name, each in cfn.statements(SUBSCRIPTIONS) if name == "ReadPolicy" for a in cfn.as_list(each["Action"])}
+    assert nested == called - {"logs:GetQueryResults"}
+
+
+def test_there_is_no_wildcard_but_where_iam_knows_no_resource():
+    for name, statement in granted():
+        assert statement["Effect"] == "Allow"
+        assert "NotAction" not in statement
+        assert "NotResource" not in statement
+        for action in cfn.as_list(statement["Action"]):
+            assert "*" not in action, name
+        for resource in cfn.as_list(statement["Resource"]):
+            if resource == "*":
+                assert statement["Action"] == "logs:GetQueryResults", name
+
+
+def test_only_api_gateways_account_role_has_a_managed_policy():
+    roles = cfn.resources(TEMPLATE, "AWS::IAM::Role")
+    assert {name for name, each in roles.items() if "ManagedPolicyArns" in each["Properties"]} == {"ApiGatewayLogRoleForAccount"}
+    assert roles["ApiGatewayLogRoleForAccount"]["Condition"] == "CreateLogRole"
+    assert TEMPLATE["Resources"]["ApiAccount"]["Condition"] == "CreateLogRole"
+    assert TEMPLATE["Parameters"]["ApiGatewayLogRole"]["Default"] != "create"
+    # The function has its own role: SAM would add a policy for all log groups to one that it makes.
+    assert TEMPLATE["Resources"]["Forwarder"]["Properties"]["Role"] == {"Fn::GetAtt": ["ForwarderRole", "Arn"]}
+
+
+@pytest.mark.parametrize("role", cfn.resources(TEMPLATE, "AWS::IAM::Role"))
+def test_a_role_trusts_one_service_for_this_account_alone_and_takes_the_boundary(role):
+    properties = TEMPLATE["Resources"][role]["Properties"]
+    (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
+    assert list(trust["Principal"]) == ["Service"]
+    assert isinstance(trust["Principal"]["Service"], str)
+    keys = {key: value for condition in trust["Condition"].values() for key, value in condition.items()}
+    assert {"aws:SourceAccount", "sts:ExternalId"} & set(keys)
+    assert {"Ref": "AWS::AccountId"} in keys.values()
+    assert properties["PermissionsBoundary"]["Fn::If"][0] == "HasBoundary"
+
+
+def test_a_key_is_used_through_its_service_and_for_one_thing_only():
+    found = 0
+    for name, statement in granted():
+        if any(action.startswith("kms:") for action in cfn.as_list(statement["Action"])):
+            found += 1
+            condition = cfn.text(statement["Condition"])
+            assert "kms:ViaService" in condition, name
+            assert "kms:EncryptionContext:" in condition, name
+    assert found == 2
+
+
+def own_groups():
+    """Log groups to which delivering or reading writes: subscribed, they would feed themselves."""
+    return {
+        name: each["Properties"]["LogGroupName"]["Fn::Sub"]
+        for name, each in cfn.resources(TEMPLATE, "AWS::Logs::LogGroup").items()
+        if name in ("ForwarderLogGroup", "StreamLogGroup", "LogReadApiLogGroup")
+    }
+
+
+def test_the_groups_of_function_stream_and_reading_api_are_never_subscribed():
+    assert len(own_groups()) == 3
+    for each in cfn.resources(TEMPLATE, "AWS::Logs::SubscriptionFilter").values():
+        assert each["Properties"]["LogGroupName"]["Ref"] in ("ApiAccessLogGroup", "ApiExecutionLogGroup")
+    # The reading API writes no execution log, whose group would have a name that only AWS knows.
+    for settings in TEMPLATE["Resources"]["LogReadApi"]["Properties"]["MethodSettings"]:
+        assert settings["LoggingLevel"] == "OFF"
+
+
+def test_the_list_of_log_groups_refuses_the_groups_of_a_forwarder():
+    parameter = TEMPLATE["Parameters"]["LogGroupNames"]
+    assert parameter["Type"] == "CommaDelimitedList"
+    allowed = re.compile(parameter["AllowedPattern"])
+    for name in own_groups().values():
+        assert not allowed.fullmatch(name.replace("${AWS::StackName}", "some-stack"))
+    for name in ("/aws/apigateway/a/access", "API-Gateway-Execution-Logs_a1b2c3/prod", "my_group", "none", "-"):
+        assert allowed.fullmatch(name)
+
+
+def test_each_entry_of_a_list_is_subscribed():
+    for list_name, nested in (("LogGroupNames", "LogGroupSubscriptions"), ("ExecutionLogStages", "StageSubscriptions")):
+        given = TEMPLATE["Resources"][nested]["Properties"]["Parameters"]
+        slots = sorted(int(name[4:]) for name in given if re.fullmatch(r"Name\d+", name))
+        assert slots == list(range(1, 11))
+        for slot in slots:
+            select, split = given[f"Name{slot}"]["Fn::Select"]
+            assert select == slot - 1
+            assert f'"Ref": "{list_name}"' in cfn.text(split)
+            for kind in ("Subscription", "DeliveryErrorsAlarm"):
+                each = SUBSCRIPTIONS["Resources"][f"{kind}{slot}"]
+                assert each["Condition"] == f"Has{slot}"
+                assert f"${{Prefix}}${{Name{slot}}}" in cfn.text(each)
+            assert f"${{Prefix}}${{Name{slot}}}:*" in cfn.text(SUBSCRIPTIONS["Resources"]["ReadPolicy"])
+
+
+def test_the_bucket_outlives_the_stack_and_lets_nobody_in_without_tls():
+    bucket = TEMPLATE["Resources"]["Bucket"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    (statement,) = TEMPLATE["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_what_firehose_writes_is_compressed_once():
+    destination = TEMPLATE["Resources"]["Stream"]["Properties"]["ExtendedS3DestinationConfiguration"]
+    assert destination["CompressionFormat"] == "UNCOMPRESSED"
+    assert destination["S3BackupConfiguration"]["Fn::If"][1]["CompressionFormat"] == "UNCOMPRESSED"
+    assert destination["FileExtension"]["Fn::If"][:2] == ["ArchivesEvents", ".ndjson.gz"]
+    assert "!{firehose:error-output-type}" in destination["ErrorOutputPrefix"]

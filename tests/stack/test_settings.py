@@ -1,0 +1,118 @@
+"""One set of settings: the code reads it, the template fills it, the README explains it."""
+
+import re
+
+import cfn
+
+TEMPLATE = cfn.load()
+PARAMETERS = TEMPLATE["Parameters"]
+FUNCTION = TEMPLATE["Resources"]["Forwarder"]["Properties"]
+VARIABLES = FUNCTION["Environment"]["Variables"]
+
+# Set by Lambda or the machine, not by an operator.
+OF_THE_PLATFORM = {"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL_CERT_FILE"}
+
+
+def code_settings():
+    """Variables that the code reads: the names in src/config.rs above its tests."""
+    code = (cfn.ROOT / "src/config.rs").read_text().split("#[cfg(test)]")[0]
+    return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|ARCHIVE|REDACT)"', code)) - OF_THE_PLATFORM
+
+
+def readme_settings():
+    """Variable and default of each row of the README's table of settings."""
+    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]+)`(?:, `([A-Z][A-Z0-9_]+)`)? \|.*\| ([^|]+) \|$", (cfn.ROOT / "README.md").read_text(), re.MULTILINE)
+    return {name: default.strip().strip("`") for first, second, default in rows for name in (first, second) if name}
+
+
+def parameter_of(variable):
+    """The template's parameter that a variable is filled from, if it is one alone."""
+    return VARIABLES[variable].get("Ref")
+
+
+def test_the_template_fills_the_settings_that_the_code_reads():
+    assert set(VARIABLES) == code_settings()
+
+
+def test_the_readme_explains_the_settings_that_the_code_reads():
+    assert set(readme_settings()) == code_settings()
+
+
+def test_a_default_is_the_same_in_template_and_readme():
+    for variable, default in readme_settings().items():
+        parameter = parameter_of(variable)
+        if parameter is None or variable == "ACCESS_LOG_FORMAT":
+            continue
+        expected = None if default == "required" else "" if default == "unset" else default
+        assert str(PARAMETERS[parameter].get("Default")) == str(expected), variable
+
+
+def test_only_the_two_addresses_have_to_be_given():
+    assert {name for name, each in PARAMETERS.items() if "Default" not in each} == {"AnalyticsUrl", "TokenUrl"}
+
+
+def test_every_parameter_is_used_and_stands_in_a_group():
+    rest = cfn.text([TEMPLATE[part] for part in ("Conditions", "Resources", "Outputs")])
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(PARAMETERS)
+    for name, each in PARAMETERS.items():
+        assert f'"Ref": "{name}"' in rest or f"${{{name}}}" in rest, name
+        assert each["Description"]
+
+
+def test_the_function_is_built_from_the_package_and_answers_within_firehoses_patience():
+    manifest = (cfn.ROOT / "Cargo.toml").read_text()
+    assert f'name = "{TEMPLATE["Resources"]["Forwarder"]["Metadata"]["BuildProperties"]["Binary"]}"' in manifest
+    timeouts = PARAMETERS["FunctionTimeoutSeconds"]["AllowedValues"]
+    assert max(timeouts) <= 300
+    # The default wait for one answer leaves time to answer Firehose.
+    assert min(timeouts) * 1000 > PARAMETERS["RequestTimeoutMs"]["Default"] + 500
+    assert TEMPLATE["Mappings"]["MostOfTimeout"] == {str(each): {"Milliseconds": each * 800} for each in timeouts}
+
+
+def test_the_environment_fits_lambdas_limit_with_the_longest_formats_that_are_allowed():
+    # 4 KB in all; the rest of the settings takes well under 1 KB.
+    assert len(PARAMETERS["AccessLogFormat"]["Default"]) < 1000
+    assert PARAMETERS["AccessLogFormat"]["MaxLength"] <= 3000
+
+
+def test_one_access_log_format_feeds_the_stage_and_the_function():
+    stage = TEMPLATE["Resources"]["ApiStage"]["Properties"]["AccessLogSetting"]["Fn::If"][1]
+    assert stage["Format"] == {"Ref": "AccessLogFormat"}
+    assert VARIABLES["ACCESS_LOG_FORMAT"] == {
+        "Fn::If": ["HasOtherFormats", {"Fn::Sub": "${AccessLogFormat}\n${OtherAccessLogFormats}"}, {"Ref": "AccessLogFormat"}]
+    }
+
+
+def test_the_access_log_format_can_be_deployed_and_holds_no_secret():
+    text = PARAMETERS["AccessLogFormat"]["Default"]
+    assert "$context.requestId" in text
+    assert "\n" not in text
+    assert "apiKey" not in text
+
+
+def test_each_alarm_says_what_to_do_and_links_to_a_section_of_the_runbook():
+    runbook = (cfn.ROOT / "docs/operations.md").read_text()
+    sections = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", runbook, re.MULTILINE)}
+    seen = set()
+    for name in ("template.yaml", "subscriptions.yaml"):
+        for alarm in cfn.resources(cfn.load(name), "AWS::CloudWatch::Alarm").values():
+            description = alarm["Properties"]["AlarmDescription"]["Fn::Sub"]
+            assert len(description) > 60
+            anchor = description.rsplit("${RunbookUrl}#", 1)[1]
+            assert anchor in sections
+            seen.add(anchor)
+    assert len(seen) >= 13
+
+
+def test_the_alarms_and_the_dashboard_read_metrics_that_the_function_writes():
+    code = "".join(path.read_text() for path in (cfn.ROOT / "src").rglob("*.rs"))
+    own = set()
+    for alarm in cfn.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values():
+        if alarm["Properties"]["Namespace"] == {"Ref": "MetricsNamespace"}:
+            own.add(alarm["Properties"]["MetricName"])
+    own |= set(re.findall(r'"\$\{MetricsNamespace\}", "(\w+)"', TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]))
+    assert len(own) > 20
+    for metric in own:
+        assert f'"{metric}"' in code, metric
