@@ -30,6 +30,9 @@ const MAX_POISON_EVENTS: usize = 16;
 /// Attempts in a row without a final answer after which the API counts as down for the rest of the invocation.
 const DOWN_AFTER: usize = 8;
 
+/// Failures of one invocation that are logged one by one; all are counted.
+const MAX_LOGGED: usize = 10;
+
 /// Most of an answer's body that is read, in bytes: only so that the connection can be used again.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -168,19 +171,32 @@ pub struct Invocation {
     /// Why no batch can have a token any more.
     no_token: RefCell<Option<DeliveryError>>,
     counts: Cell<DeliveryCounts>,
+    logged: Cell<usize>,
 }
 
 impl Invocation {
     /// Starts an invocation.
     #[must_use]
     pub fn new(deadline: Deadline) -> Self {
-        Self { deadline, health: Cell::default(), no_token: RefCell::default(), counts: Cell::default() }
+        Self {
+            deadline,
+            health: Cell::default(),
+            no_token: RefCell::default(),
+            counts: Cell::default(),
+            logged: Cell::new(0),
+        }
     }
 
     /// Returns when the invocation must be ready to answer.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// Returns whether there is no time left to deliver anything.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.deadline.allows(Duration::MAX, Instant::now()).is_none()
     }
 
     /// Returns what was met so far.
@@ -424,6 +440,11 @@ fn now() -> std::time::SystemTime {
 
 fn undelivered(part: &Range<usize>, reason: &DeliveryError, invocation: &Invocation) {
     invocation.count(|counts| counts.events_failed += part.len());
+    let logged = invocation.logged.get();
+    invocation.logged.set(logged + 1);
+    if logged >= MAX_LOGGED {
+        return;
+    }
     error!(events = part.len(), reason = %reason, "events not delivered: their records are kept");
 }
 

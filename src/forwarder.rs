@@ -89,10 +89,15 @@ impl Forwarder {
             stitched: 0,
             archives: (self.settings.archive == Archive::Structured).then(|| Archives::new(event.records.len())),
             deliveries: Deliveries::new(self, &invocation),
+            is_over: false,
         };
 
         let mut buffers = Buffers::default();
         for (index, record) in event.records.iter().enumerate() {
+            if invocation.is_over() {
+                run.ledger.unread(index);
+                continue;
+            }
             let arrival = record.arrival.and_then(event::valid_timestamp).unwrap_or(now);
             let decoded = subscription::decode(record, self.settings.max_record_bytes, &mut buffers);
             let content = decoded.and_then(|decoded| Ok((decoded, subscription::read(decoded.text)?)));
@@ -152,6 +157,8 @@ struct Run<'a> {
     stitched: usize,
     archives: Option<Archives>,
     deliveries: Deliveries<'a>,
+    /// Whether the invocation's time is over: what is not read yet is left.
+    is_over: bool,
 }
 
 impl Run<'_> {
@@ -162,6 +169,9 @@ impl Run<'_> {
             Content::Lines(text) => {
                 let origin = Arc::new(Origin::default());
                 for (position, line) in subscription::lines(text) {
+                    if self.is_over {
+                        break;
+                    }
                     let id = Cow::Owned(ids.id(position));
                     let head = Head { id, timestamp: arrival, origin: Arc::clone(&origin), extracted_fields: None };
                     self.line(record, &head, line).await;
@@ -178,6 +188,9 @@ impl Run<'_> {
                     position += envelope.events.len();
                 }
             }
+        }
+        if self.is_over {
+            self.ledger.unread(record);
         }
         // Requests that are still open may yet give the record an event.
         if let Some(archives) = &mut self.archives
@@ -198,6 +211,9 @@ impl Run<'_> {
         let origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
         let mut message = String::new();
         for (position, event) in (first..).zip(&envelope.events) {
+            if self.is_over {
+                break;
+            }
             let head = Head {
                 id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
                 timestamp: event.timestamp.and_then(event::valid_timestamp).unwrap_or(arrival),
@@ -266,6 +282,7 @@ impl Run<'_> {
                 }
                 if let Some(batch) = full {
                     self.deliveries.start(batch, &mut self.ledger).await;
+                    self.is_over = self.deliveries.invocation.is_over();
                 }
             }
             Err(error) => self.ledger.oversized(shares, &error),

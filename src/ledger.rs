@@ -17,7 +17,7 @@ struct Account {
     read: usize,
     /// Lines of it that the API has accepted.
     accepted: usize,
-    /// The record cannot be read.
+    /// The record cannot be read, or not to its end.
     unreadable: bool,
     /// The record holds events of the function's own log group.
     own: bool,
@@ -36,6 +36,8 @@ pub struct Totals {
     pub records_failed: usize,
     /// Records with events of the function's own log group, which are not forwarded.
     pub records_own: usize,
+    /// Records that were not read, or not to their end, because the invocation's time was over.
+    pub records_unread: usize,
     /// Bytes of the records, base64 undone.
     pub bytes_received: usize,
     /// Bytes of the text that they held.
@@ -102,6 +104,17 @@ impl Ledger {
     /// Enters a record that cannot be read.
     pub fn unreadable(&mut self, record: usize, id: &str, error: &DecodeError) {
         error!(record, record_id = id, reason = %error, "record kept: it cannot be read");
+        if let Some(account) = self.accounts.get_mut(record) {
+            account.unreadable = true;
+        }
+    }
+
+    /// Enters a record that is not read to its end, because the invocation's time is over.
+    pub fn unread(&mut self, record: usize) {
+        if self.totals.records_unread == 0 {
+            error!(record, "records kept from this one on: no time left");
+        }
+        self.totals.records_unread += 1;
         if let Some(account) = self.accounts.get_mut(record) {
             account.unreadable = true;
         }

@@ -144,6 +144,30 @@ async fn the_answer_comes_before_the_deadline_whatever_hangs() {
 }
 
 #[tokio::test]
+async fn more_lines_than_there_is_time_for_are_kept_in_time() {
+    let world = World::start(&[("MAX_BATCH_EVENTS", "100")]).await;
+    // Three million lines, which would take minutes.
+    let bomb = gzip("a\n".repeat(3_000_000));
+    let timeout = Duration::from_secs(2);
+    let start = Instant::now();
+    let verdicts = world.invoke_within(&[record(0), bomb.clone(), record(1)], timeout).await;
+    assert!(start.elapsed() < timeout);
+    let results: Vec<&str> = verdicts.iter().map(|verdict| verdict.result.as_str()).collect();
+    assert_eq!(results, ["Dropped", "ProcessingFailed", "ProcessingFailed"]);
+    assert_eq!(verdicts[1].data.as_ref(), Some(&bomb));
+}
+
+#[tokio::test]
+async fn a_connection_that_died_between_invocations_is_no_failed_attempt() {
+    let world = World::start(&[("MAX_ATTEMPTS", "1")]).await;
+    for number in 0..5 {
+        world.analytics.script([Answer::status(200).then_close()]);
+        assert_eq!(world.results(&[record(number)]).await, ["Dropped"]);
+    }
+    assert_eq!(world.analytics.count(), 5);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_halved_down_to_one_event() {
     let world = World::start(&[]).await;
     world.analytics.set_max_events(3);

@@ -19,5 +19,7 @@ mod flow;
 mod hostile;
 mod log;
 mod samples;
+mod soak;
 mod start;
+mod tls;
 mod token;

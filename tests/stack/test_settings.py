@@ -9,8 +9,8 @@ PARAMETERS = TEMPLATE["Parameters"]
 FUNCTION = TEMPLATE["Resources"]["Forwarder"]["Properties"]
 VARIABLES = FUNCTION["Environment"]["Variables"]
 
-# Set by Lambda or the machine, not by an operator.
-OF_THE_PLATFORM = {"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL_CERT_FILE"}
+# Set by Lambda, the machine or the build, not by an operator.
+OF_THE_PLATFORM = {"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL_CERT_FILE", "CARGO_PKG_NAME"}
 
 
 def code_settings():
