@@ -52,3 +52,19 @@ fn every_test_that_the_readme_names_is_there() {
         assert!(tests.contains(&format!("async fn {name}()")), "{name}");
     }
 }
+
+#[test]
+fn the_table_of_metrics_names_every_metric_and_no_other() {
+    let table = text("docs/metrics.md");
+    let documented: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+    let code = text("src/metrics.rs");
+    let written: Vec<&str> = code
+        .lines()
+        .filter_map(|line| line.split_once("(\"")?.1.split_once("\", "))
+        .filter(|(_, rest)| ["Count(", "Bytes(", "Milliseconds("].iter().any(|unit| rest.starts_with(unit)))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(documented, written);
+    assert!(written.len() > 30);
+}
