@@ -65,3 +65,42 @@ fn excerpt<'a>(text: &'a str, needle: &str) -> &'a str {
     let at = text.find(needle).unwrap_or(0);
     text.get(at.saturating_sub(200)..(at + 60).min(text.len())).unwrap_or_default()
 }
+
+/// The wire types are our own because they are lenient; on what is well formed they agree with the published ones.
+#[test]
+fn the_wire_types_agree_with_the_published_ones() {
+    use apigw_log_forwarder::firehose::Verdict::Ok;
+    use apigw_log_forwarder::firehose::{Answer, FirehoseEvent, FirehoseResponse};
+    use aws_lambda_events::firehose::{KinesisFirehoseEvent, KinesisFirehoseResponse};
+
+    let mut compared = 0;
+    for sample_event in SAMPLES {
+        let payload = sample(sample_event.name).to_string();
+        let ours = FirehoseEvent::parse(&payload).expect("an event");
+        // One record of bad base64 fails their whole event.
+        let Some(theirs) = serde_json::from_str::<KinesisFirehoseEvent>(&payload).ok() else {
+            assert_eq!(sample_event.name, "bad-base64");
+            continue;
+        };
+        assert_eq!(ours.records.len(), theirs.records.len());
+        for (our, their) in ours.records.iter().zip(&theirs.records) {
+            assert_eq!(Some(our.id.as_ref()), their.record_id.as_deref());
+            let data = our.data.as_deref().map(|data| base64_simd::STANDARD.decode_to_vec(data).expect("base64"));
+            assert_eq!(data.as_deref(), Some(their.data.as_slice()));
+            assert_eq!(our.arrival, Some(their.approximate_arrival_timestamp.timestamp_millis()));
+            compared += 1;
+        }
+    }
+    assert!(compared > 40);
+
+    let answer = FirehoseResponse {
+        records: vec![Answer { id: "1".to_owned(), result: Ok, data: Some("eA==".to_owned()) }],
+    };
+    let mut answer = serde_json::to_value(&answer).expect("JSON");
+    // What Firehose takes as optional, they require.
+    answer["records"][0]["metadata"] = serde_json::json!({"partitionKeys": {}});
+    let theirs: KinesisFirehoseResponse = serde_json::from_value(answer).expect("an answer");
+    let [record] = theirs.records.as_slice() else { panic!("one record") };
+    assert_eq!((record.record_id.as_deref(), record.result.as_deref()), (Some("1"), Some("Ok")));
+    assert_eq!(record.data.as_slice(), b"x");
+}

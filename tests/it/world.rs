@@ -109,9 +109,11 @@ pub(crate) struct Verdict {
 impl Verdict {
     fn read(answer: &Value) -> Self {
         let text = |key: &str| answer[key].as_str().expect("a text").to_owned();
-        let data = answer
-            .get("data")
-            .map(|data| base64_simd::STANDARD.decode_to_vec(data.as_str().expect("a text")).expect("base64"));
+        let data = answer.get("data").map(|data| {
+            let text = data.as_str().expect("a text");
+            // An original that was no base64 comes back as it was.
+            base64_simd::STANDARD.decode_to_vec(text).unwrap_or_else(|_| text.as_bytes().to_vec())
+        });
         Self { id: text("recordId"), result: text("result"), data }
     }
 }

@@ -1,0 +1,353 @@
+"""The stack, deployed to a stand-in for AWS that enforces the roles' policies, with log events going all the way through.
+
+Real: the template, `sam deploy`, the function's binary, the token endpoint (oidc-provider, tokens of a few seconds), the analytics
+API (nginx with TLS). The stand-in (ministack) gives Firehose one record an invocation, and does not deliver a subscription to
+Firehose: a relay function with the subscription's own role does that.
+"""
+
+import base64
+import gzip
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+import zipfile
+
+import boto3
+import pytest
+
+import cfn
+from processes import answers, free_ports, running, until
+
+HERE = pathlib.Path(__file__).resolve().parent
+REGION = "eu-west-1"
+STACK = "fwd"
+SECRET = "a secret: with /+%&= signs"
+LIFETIME = 4  # seconds that a token lives
+
+RELAY = """
+import base64, boto3, os
+def handler(event, context):
+    data = base64.b64decode(event["awslogs"]["data"])
+    boto3.client("firehose", endpoint_url=os.environ["ENDPOINT"]).put_record(DeliveryStreamName=os.environ["STREAM"], Record={"Data": data})
+"""
+
+
+@pytest.fixture(scope="session")
+def binary(tmp_path_factory):
+    """The function, from BINARY or as `sam build` makes it."""
+    if given := os.environ.get("BINARY"):
+        return pathlib.Path(given).resolve()
+    build = tmp_path_factory.mktemp("build")
+    command = ["sam", "build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64"]
+    subprocess.run(command, cwd=cfn.ROOT, check=True, timeout=1800)
+    return build / "Forwarder/bootstrap"
+
+
+@pytest.fixture(scope="session")
+def token_endpoint(tmp_path_factory):
+    """Base address of the OAuth 2.0 server."""
+    log = tmp_path_factory.mktemp("token") / "log"
+    command = ["node", HERE / "token-endpoint.mjs", LIFETIME]
+    with running(command, log, stdout=subprocess.PIPE, cwd=HERE, text=True) as process:
+        port = process.stdout.readline().strip()
+        assert port, log.read_text()
+        yield f"http://127.0.0.1:{port}"
+
+
+class AnalyticsApi:
+    """What nginx was sent and answered."""
+
+    def __init__(self, directory, port):
+        self.directory = directory
+        self.url = f"https://localhost:{port}/v1/events"
+
+    def requests(self):
+        """Requests in order: status, headers, and the events of the body."""
+        found = []
+        for line in (self.directory / "requests.log").read_text().splitlines():
+            request = json.loads(line)
+            request["events"] = json.loads(pathlib.Path(request["file"]).read_bytes())
+            found.append(request)
+        return found
+
+    def accepted(self):
+        """Events of all bodies that were accepted."""
+        return [event for request in self.requests() if request["status"] == 202 for event in request["events"]]
+
+
+@pytest.fixture(scope="session")
+def analytics_api(tmp_path_factory, token_endpoint):
+    # nginx's workers are another user when this is root.
+    directory = tmp_path_factory.mktemp("analytics")
+    for each in (directory, directory.parent):
+        each.chmod(0o755)
+    directory.parent.parent.chmod(0o755)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-addext", "basicConstraints=critical,CA:FALSE",
+         "-keyout", directory / "server.key", "-out", directory / "server.pem"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    port, accept = free_ports(2)
+    text = (HERE / "analytics-api.conf").read_text()
+    values = {"directory": directory, "port": port, "accept": accept, "token": urllib.parse.urlsplit(token_endpoint).port}
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    if os.getuid() == 0:
+        text = "user root;\n" + text
+    (directory / "nginx.conf").write_text(text)
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    with running([nginx, "-p", directory, "-c", directory / "nginx.conf"], directory / "log"):
+        until(lambda: f"nginx does not answer: {(directory / 'log').read_text()}", answers(f"http://127.0.0.1:{accept}/"))
+        yield AnalyticsApi(directory, port)
+
+
+class Cloud:
+    """The stand-in for AWS."""
+
+    def __init__(self, endpoint, directory):
+        self.endpoint = endpoint
+        self.directory = directory
+        self.environment = os.environ | {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+        }
+
+    def client(self, service):
+        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("cloud")
+    (port,) = free_ports(1)
+    settings = {
+        "AUTH": "true",  # the roles' policies are enforced
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": REGION,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "TMPDIR": str(directory),
+    }
+    endpoint = f"http://127.0.0.1:{port}"
+    log = directory / "log"
+    with running([sys.executable, "-m", "ministack"], log, env=os.environ | settings, cwd=directory):
+        until(lambda: f"ministack does not answer:\n{log.read_text()[-3000:]}", answers(f"{endpoint}/_ministack/health"))
+        yield Cloud(endpoint, directory)
+
+
+class Stack:
+    """The deployed stack."""
+
+    def __init__(self, cloud):
+        self.cloud = cloud
+        (described,) = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        self.outputs = {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+
+    def resource(self, logical_id):
+        client = self.cloud.client("cloudformation")
+        return client.describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)["StackResourceDetail"]["PhysicalResourceId"]
+
+
+@pytest.fixture(scope="session")
+def stack(cloud, binary, token_endpoint, analytics_api):
+    """template.yaml as `sam deploy` brings it out, with credentials in the parameter that its output names."""
+    package = cloud.directory / "package"
+    (package / "code").mkdir(parents=True)
+    shutil.copy(binary, package / "code/bootstrap")
+    shutil.copy(cfn.ROOT / "subscriptions.yaml", package)
+    template = (cfn.ROOT / "template.yaml").read_text()
+    # The function's own environment has to name the stand-in, and the analytics API's certificate; nothing else is changed.
+    last = "          METRICS_NAMESPACE: !Ref MetricsNamespace\n"
+    assert template.count(last) == template.count("CodeUri: .\n") == 1
+    extra = f"          AWS_ENDPOINT_URL: {cloud.endpoint}\n          SSL_CERT_FILE: {analytics_api.directory}/server.pem\n"
+    (package / "template.yaml").write_text(template.replace(last, last + extra).replace("CodeUri: .\n", "CodeUri: code/\n"))
+
+    cloud.client("logs").create_log_group(logGroupName="/existing/orders")
+    cloud.client("logs").create_log_group(logGroupName="API-Gateway-Execution-Logs_a1b2c3d4e5/prod")
+    command = [
+        "sam", "deploy", "--template-file", package / "template.yaml", "--stack-name", STACK, "--region", REGION,
+        "--resolve-s3", "--no-confirm-changeset", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
+        f"AnalyticsUrl={analytics_api.url}", f"TokenUrl={token_endpoint}/token", "Architecture=x86_64", "Archive=structured",
+        "LogGroupNames=/existing/orders", "ExecutionLogStages=a1b2c3d4e5/prod",
+    ]  # fmt: skip
+    result = subprocess.run(command, env=cloud.environment, cwd=package, capture_output=True, text=True, check=False, timeout=300)
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-3000:]
+    deployed = Stack(cloud)
+    cloud.client("ssm").put_parameter(
+        Name=deployed.outputs["CredentialsParameterName"],
+        Type="SecureString",
+        Value=json.dumps({"client_id": "forwarder", "client_secret": SECRET}),
+    )
+    return deployed
+
+
+@pytest.fixture(scope="session")
+def relay(cloud, stack):
+    """Subscribes a function that does what CloudWatch Logs does with a subscription to Firehose, under the same role."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("relay.py", RELAY)
+    function = cloud.client("lambda").create_function(
+        FunctionName="relay",
+        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+        Role=stack.outputs["SubscriptionRoleArn"],
+        Handler="relay.handler",
+        Code={"ZipFile": code.getvalue()},
+        Timeout=60,
+        Environment={"Variables": {"ENDPOINT": cloud.endpoint, "STREAM": stack.outputs["StreamName"]}},
+    )
+
+    def subscribe(group):
+        filters = cloud.client("logs").describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
+        assert [each["destinationArn"] for each in filters] == [stack.outputs["StreamArn"]], group
+        cloud.client("logs").put_subscription_filter(
+            logGroupName=group, filterName="relay", filterPattern=filters[0]["filterPattern"], destinationArn=function["FunctionArn"]
+        )
+
+    return subscribe
+
+
+def access_line(number):
+    """A line of the template's own format, as API Gateway writes it."""
+    values = {"$context.status": "200", "$context.requestId": f"00000000-0000-4000-8000-{number:012}"}
+    line = cfn.load()["Parameters"]["AccessLogFormat"]["Default"]
+    for variable, value in values.items():
+        line = line.replace(f'"{variable}"', f'"{value}"')
+    return line.replace('"$context.', '"of ')
+
+
+def put(cloud, group, stream, messages):
+    logs = cloud.client("logs")
+    try:
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    except logs.exceptions.ResourceAlreadyExistsException:
+        pass
+    now = int(time.time() * 1000)
+    logs.put_log_events(
+        logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now + i, "message": each} for i, each in enumerate(messages)]
+    )
+
+
+def archived(cloud, stack):
+    """Events of all objects under archive/."""
+    s3 = cloud.client("s3")
+    found = []
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=stack.outputs["BucketName"], Prefix="archive/"):
+        for each in page.get("Contents", []):
+            body = s3.get_object(Bucket=stack.outputs["BucketName"], Key=each["Key"])["Body"].read()
+            found += [json.loads(line) for line in gzip.decompress(body).splitlines()]
+    return found
+
+
+def issued(token_endpoint):
+    with urllib.request.urlopen(f"{token_endpoint}/issued", timeout=10) as response:
+        return int(response.read())
+
+
+def function_log(cloud, stack):
+    logs = cloud.client("logs")
+    events = logs.filter_log_events(logGroupName=stack.outputs["FunctionLogGroupName"])["events"]
+    return "\n".join(event["message"] for event in events[-40:])
+
+
+def test_every_event_reaches_the_analytics_api_and_the_archive(cloud, stack, relay, analytics_api, token_endpoint):
+    own = stack.outputs["ApiAccessLogGroupName"]
+    groups = [own, "/existing/orders", "API-Gateway-Execution-Logs_a1b2c3d4e5/prod"]
+    for group in groups:
+        relay(group)
+
+    wanted = 0
+    for round_ in range(3):
+        put(cloud, own, "a", [access_line(100 * round_ + i) for i in range(20)])
+        put(cloud, "/existing/orders", "b", [access_line(100 * round_ + 50 + i) for i in range(20)])
+        put(cloud, groups[2], "c", [f"({1000 + round_}) Starting execution for request: {1000 + round_}", f"({1000 + round_}) Method completed with status: 200"])
+        wanted += 41
+        until(
+            lambda: f"{len(analytics_api.accepted())} of {wanted} events arrived; the function says:\n{function_log(cloud, stack)}",
+            lambda: len({event["id"] for event in analytics_api.accepted()}) >= wanted,
+            seconds=90,
+        )
+        if round_ < 2:
+            # The token is to be too old by the next round.
+            last = time.monotonic()
+            until("the clock to go on", lambda last=last: time.monotonic() > last + LIFETIME + 0.5)
+
+    events = analytics_api.accepted()
+    assert len(events) == wanted, "each event once"
+    assert {event["logGroup"] for event in events} == set(groups)
+    accesses = [event for event in events if event["kind"] == "access"]
+    assert len({event["context"]["requestId"] for event in accesses}) == len(accesses) == 120
+    assert all(event["context"]["status"] == 200 for event in accesses)
+    executions = [event for event in events if event["kind"] == "execution"]
+    assert sorted(event["execution"]["requestId"] for event in executions) == ["1000", "1001", "1002"]
+    assert all(event["execution"]["complete"] for event in executions)
+
+    for request in analytics_api.requests():
+        assert request["method"] == "POST"
+        assert request["type"] == "application/json"
+        assert len(request["key"]) == 64
+        assert request["agent"].startswith("apigw-log-forwarder/")
+    # A token a round, not one an invocation: nine invocations at least.
+    assert 3 <= issued(token_endpoint) <= 6
+
+    until("the archive holds fewer events", lambda: len(archived(cloud, stack)) >= wanted)
+    assert sorted(event["id"] for event in archived(cloud, stack)) == sorted(event["id"] for event in events)
+
+
+def test_the_token_is_kept_as_a_secure_string_and_locks_do_not_pile_up(cloud, stack):
+    ssm = cloud.client("ssm")
+    name = stack.outputs["TokenParameterName"]
+    parameter = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
+    assert parameter["Type"] == "SecureString"
+    assert set(json.loads(parameter["Value"])) == {"access_token", "token_type", "issued_at", "expires_at"}
+    described = ssm.describe_parameters(ParameterFilters=[{"Key": "Name", "Option": "BeginsWith", "Values": [f"{name}.lock."]}])
+    assert len(described["Parameters"]) <= 1
+
+
+def test_the_functions_log_names_no_secret(cloud, stack):
+    log = function_log(cloud, stack)
+    token = json.loads(cloud.client("ssm").get_parameter(Name=stack.outputs["TokenParameterName"], WithDecryption=True)["Parameter"]["Value"])
+    assert log
+    assert SECRET not in log
+    assert token["access_token"] not in log
+
+
+def record(message):
+    envelope = {
+        "messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/existing/orders", "logStream": "s", "subscriptionFilters": [STACK],
+        "logEvents": [{"id": "1", "timestamp": int(time.time() * 1000), "message": message}],
+    }  # fmt: skip
+    return base64.b64encode(gzip.compress(json.dumps(envelope).encode())).decode()
+
+
+def test_the_roles_policies_are_what_lets_the_function_work(cloud, stack):
+    """Without its policy the same function gets nothing from the store: the stand-in does enforce it, so the test above proves it enough."""
+    role = stack.resource("ForwarderRole")
+    cloud.client("iam").delete_role_policy(RoleName=role, PolicyName="token")
+    client = cloud.client("lambda")
+    original = client.get_function(FunctionName=stack.outputs["FunctionName"])["Configuration"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        info = zipfile.ZipInfo("bootstrap")
+        info.external_attr = 0o755 << 16
+        archive.writestr(info, (cloud.directory / "package/code/bootstrap").read_bytes(), zipfile.ZIP_DEFLATED)
+    client.create_function(
+        FunctionName="without-policy", Runtime="provided.al2023", Role=original["Role"], Handler="bootstrap", Architectures=["x86_64"],
+        Code={"ZipFile": code.getvalue()}, Timeout=15, Environment=original["Environment"],
+    )  # fmt: skip
+    event = {"invocationId": "i", "deliveryStreamArn": "", "region": REGION, "records": [{"recordId": "1", "approximateArrivalTimestamp": 0, "data": record("x")}]}
+    answer = client.invoke(FunctionName="without-policy", Payload=json.dumps(event))
+    (verdict,) = json.loads(answer["Payload"].read())["records"]
+    assert verdict["result"] == "ProcessingFailed"
