@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::future::join;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use thiserror::Error;
@@ -327,7 +328,9 @@ impl Delivery {
                 Some(token) => token,
                 None => invocation.token(tokens.bearer(deadline).await)?,
             };
-            let (error, wait) = match self.post(body.clone(), &key, &token, invocation).await {
+            // A new token is written for the other environments meanwhile: a slow store holds no delivery up.
+            let (answer, ()) = join(self.post(body.clone(), &key, &token, invocation), tokens.keep(deadline)).await;
+            let (error, wait) = match answer {
                 Ok((status, retry_after)) => match classify(status) {
                     Action::Retry => (DeliveryError::Unavailable(status.as_u16()), retry_after),
                     action => {

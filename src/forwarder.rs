@@ -32,7 +32,7 @@ use crate::summary::Summary;
 use crate::token::{Endpoint, Store, Tokens};
 
 /// How long an answer waits for an early renewal of the token that is still under way: given up, it would have to be made again.
-const RENEWAL_GRACE: Duration = Duration::from_secs(2);
+const RENEWAL_GRACE: Duration = Duration::from_secs(1);
 
 /// Longest pause of the AWS SDK before its second attempt at a request to the store.
 const STORE_BACKOFF: Duration = Duration::from_millis(200);

@@ -102,7 +102,7 @@ impl Endpoint {
     pub(super) async fn request(&self, credentials: &Credentials, deadline: Deadline) -> Result<Token, EndpointError> {
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(credentials, deadline).await {
+            let error = match self.request_once(credentials, deadline).await {
                 Err(error) if error.is_transient() && attempt < self.max_attempts => error,
                 outcome => return outcome,
             };
@@ -116,7 +116,12 @@ impl Endpoint {
         }
     }
 
-    async fn attempt(&self, credentials: &Credentials, deadline: Deadline) -> Result<Token, EndpointError> {
+    /// Requests a token, with a single attempt.
+    pub(super) async fn request_once(
+        &self,
+        credentials: &Credentials,
+        deadline: Deadline,
+    ) -> Result<Token, EndpointError> {
         let Some(timeout) = deadline.allows(self.timeout, Instant::now()) else {
             return Err(EndpointError::Unreachable("no time left"));
         };
@@ -128,12 +133,12 @@ impl Endpoint {
 
     async fn exchange(&self, credentials: &Credentials) -> Result<Token, EndpointError> {
         // Counted from before the request: the token is never taken to live longer than it does.
-        let (now, clock) = (epoch_seconds(), SystemTime::now);
+        let issued_at = epoch_seconds();
         let request = self.build(credentials);
         let response = request.send().await.map_err(|_| EndpointError::Unreachable("no connection"))?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| retry::retry_after(value, clock()));
+        let retry_after = retry_after.and_then(|value| retry::retry_after(value, now()));
         if status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) {
             return Err(EndpointError::Unavailable { status: status.as_u16(), retry_after });
         }
@@ -142,7 +147,7 @@ impl Endpoint {
             return Err(refusal(status, &body.unwrap_or_default()));
         }
         let body = body.map_err(|_| EndpointError::Unreachable("the answer broke off or is too large"))?;
-        token(&body, now, self.default_ttl)
+        token(&body, issued_at, self.default_ttl)
     }
 
     fn build(&self, credentials: &Credentials) -> reqwest::RequestBuilder {
@@ -184,10 +189,14 @@ fn form_encode(value: &str) -> String {
 }
 
 /// Seconds since the Unix epoch.
-#[expect(clippy::disallowed_methods, reason = "the answer of the endpoint counts from the moment of the request")]
 pub(super) fn epoch_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a lifetime counts from the moment of the request")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> EndpointError {

@@ -1,11 +1,17 @@
 //! Parameter Store, as far as the token needs it: the cached token, the client's credentials, and create-once locks.
 
+use std::fmt;
+
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
 use aws_sdk_ssm::types::{Parameter, ParameterTier, ParameterType};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::renewal::Lock;
 use super::value::Token;
 use crate::secret::Secret;
 
@@ -33,24 +39,24 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
     /// The function's role may not do it, or may not use the key.
-    #[error(
-        "access denied ({code}): allow {action} on the parameter, and the use of its KMS key, to the function's role"
-    )]
+    #[error("access denied ({code}): allow {action} on {} to the function's role, and {} with a KMS key of your own", .action.resources(), .action.key_actions())]
     Denied {
-        /// The IAM action that is missing.
-        action: &'static str,
+        /// What was not allowed.
+        action: Action,
         /// The error's code on the wire.
         code: String,
     },
     /// The key of the parameter cannot be used.
-    #[error("the parameter's KMS key cannot be used ({code}): enable it and allow it to the function's role")]
+    #[error("the KMS key of {} cannot be used ({code}): enable it and allow {} to the function's role", .action.resources(), .action.key_actions())]
     Key {
+        /// What it was needed for.
+        action: Action,
         /// The error's code on the wire.
         code: String,
     },
-    /// Too many requests.
-    #[error("throttled ({code})")]
-    Throttled {
+    /// Too many requests, or out of order: the same may be done later.
+    #[error("too busy ({code})")]
+    Busy {
         /// The error's code on the wire.
         code: String,
     },
@@ -58,21 +64,80 @@ pub enum StoreError {
     #[error("the parameter exists")]
     Exists,
     /// Any other answer.
-    #[error("refused {action} ({code})")]
+    #[error("{action} is refused ({code}){}", hint(.code))]
     Refused {
-        /// The IAM action.
-        action: &'static str,
+        /// What was refused.
+        action: Action,
         /// The error's code on the wire.
         code: String,
     },
     /// No answer.
     #[error("not reached for {action}: {reason}")]
     Unreachable {
-        /// The IAM action.
-        action: &'static str,
+        /// What it was asked for.
+        action: Action,
         /// A connection that failed, or time that ran out.
         reason: &'static str,
     },
+}
+
+/// What the store is asked to do, by the name of its IAM action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// `ssm:GetParameters`
+    Get,
+    /// `ssm:PutParameter`
+    Put,
+    /// `ssm:DeleteParameter`
+    Delete,
+}
+
+impl Action {
+    /// The parameters that it is done to.
+    fn resources(self) -> &'static str {
+        match self {
+            Self::Get => "CREDENTIALS_PARAMETER, TOKEN_PARAMETER and its locks (.lock.*)",
+            Self::Put => "TOKEN_PARAMETER and its locks (.lock.*)",
+            Self::Delete => "the locks of TOKEN_PARAMETER (.lock.*)",
+        }
+    }
+
+    /// What it takes of a key that is not the account's own for Parameter Store.
+    fn key_actions(self) -> &'static str {
+        match self {
+            Self::Get | Self::Delete => "kms:Decrypt",
+            Self::Put => "kms:Encrypt and kms:GenerateDataKey",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Get => "ssm:GetParameters",
+            Self::Put => "ssm:PutParameter",
+            Self::Delete => "ssm:DeleteParameter",
+        })
+    }
+}
+
+/// What an operator can do about an error.
+fn hint(code: &str) -> &'static str {
+    match code {
+        "ParameterMaxVersionLimitExceeded" => {
+            ": the oldest of the 100 versions of TOKEN_PARAMETER carries a label: remove the label"
+        }
+        "ParameterLimitExceeded" => ": the account has as many parameters as it may: delete some or raise the quota",
+        "HierarchyTypeMismatchException" | "UnsupportedParameterType" => {
+            ": TOKEN_PARAMETER is no SecureString: delete it, the function makes it anew"
+        }
+        "ParameterPatternMismatchException" => {
+            ": TOKEN_PARAMETER allows a pattern only: delete it, the function makes it anew"
+        }
+        "HierarchyLevelLimitExceededException" => ": the name in TOKEN_PARAMETER has more than 15 levels",
+        "ValidationException" => ": the name in TOKEN_PARAMETER or CREDENTIALS_PARAMETER, or a token over 8 KB",
+        _ => "",
+    }
 }
 
 /// The parameters of this function in the store.
@@ -92,50 +157,55 @@ impl Store {
 
     /// Reads token and credentials in one request.
     pub(super) async fn read(&self) -> Result<Found, StoreError> {
-        const ACTION: &str = "ssm:GetParameters";
         let request = self.client.get_parameters().names(&self.token).names(&self.credentials).with_decryption(true);
-        let answer = request.send().await.map_err(|error| classify(ACTION, &error))?;
+        let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
         let mut found = self.found(answer.parameters());
-        found.credentials =
-            value_of(answer.parameters(), &self.credentials).and_then(|value| serde_json::from_str(value).ok());
+        let credentials = find(answer.parameters(), &self.credentials).and_then(Parameter::value);
+        found.credentials = credentials.and_then(|value| serde_json::from_str(value).ok());
         Ok(found)
     }
 
-    /// Looks for the token, and for the time after which the lock of `version` counts as dead.
-    pub(super) async fn look(&self, version: i64) -> Result<(Found, Option<i64>), StoreError> {
-        let lock = self.lock_name(version);
-        let request = self.client.get_parameters().names(&self.token).names(&lock).with_decryption(true);
-        let answer = request.send().await.map_err(|error| classify("ssm:GetParameters", &error))?;
-        let dead_at = value_of(answer.parameters(), &lock).and_then(|value| value.parse().ok());
-        Ok((self.found(answer.parameters()), dead_at))
+    /// Looks for the token, and for the lock of this version of it.
+    pub(super) async fn look(&self, version: i64) -> Result<(Found, Option<Lock>), StoreError> {
+        let name = self.lock_name(version);
+        let request = self.client.get_parameters().names(&self.token).names(&name).with_decryption(true);
+        let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
+        let lock = find(answer.parameters(), &name)
+            .map(|lock| Lock { version: lock.version(), dead_at: lock.value().and_then(|value| value.parse().ok()) });
+        Ok((self.found(answer.parameters()), lock))
     }
 
     fn found(&self, parameters: &[Parameter]) -> Found {
-        let version = parameters.iter().find(|parameter| parameter.name() == Some(&self.token)).map(Parameter::version);
-        let token = value_of(parameters, &self.token).and_then(Token::from_parameter);
-        Found { version: version.unwrap_or(0), token, credentials: None }
+        let token = find(parameters, &self.token);
+        Found {
+            version: token.map_or(0, Parameter::version),
+            token: token.and_then(Parameter::value).and_then(Token::from_parameter),
+            credentials: None,
+        }
     }
 
     fn lock_name(&self, version: i64) -> String {
         format!("{}.lock.{version}", self.token)
     }
 
-    /// Creates the lock of a version of the token, which only one can; it counts as dead after `dead_at`, in epoch seconds.
-    pub(super) async fn lock(&self, version: i64, dead_at: i64) -> Result<(), StoreError> {
-        let request = self
-            .client
-            .put_parameter()
-            .name(self.lock_name(version))
-            .value(dead_at.to_string())
-            .r#type(ParameterType::String)
-            .overwrite(false);
-        request.send().await.map(drop).map_err(|error| classify("ssm:PutParameter", &error))
+    /// Creates the lock of a version of the token, which only one can, and returns the lock's own version.
+    pub(super) async fn lock(&self, version: i64, dead_at: i64) -> Result<i64, StoreError> {
+        self.put(self.client.put_parameter().name(self.lock_name(version)).overwrite(false), dead_at).await
+    }
+
+    /// Overwrites a lock that is dead, and returns the lock's own version, which only one gets.
+    pub(super) async fn claim(&self, version: i64, dead_at: i64) -> Result<i64, StoreError> {
+        self.put(self.client.put_parameter().name(self.lock_name(version)).overwrite(true), dead_at).await
+    }
+
+    async fn put(&self, lock: PutParameterFluentBuilder, dead_at: i64) -> Result<i64, StoreError> {
+        send_once(lock.value(dead_at.to_string()).r#type(ParameterType::String)).await
     }
 
     /// Deletes the lock of a version.
     pub(super) async fn unlock(&self, version: i64) -> Result<(), StoreError> {
         let request = self.client.delete_parameter().name(self.lock_name(version));
-        match request.send().await.map_err(|error| classify("ssm:DeleteParameter", &error)) {
+        match request.send().await.map_err(|error| classify(Action::Delete, &error)) {
             Err(StoreError::Refused { code, .. }) if code == "ParameterNotFound" => Ok(()),
             outcome => outcome.map(drop),
         }
@@ -152,17 +222,26 @@ impl Store {
             // A token over 4 KB does not fit into a standard parameter.
             .tier(ParameterTier::IntelligentTiering)
             .overwrite(true);
-        let answer = request.send().await.map_err(|error| classify("ssm:PutParameter", &error))?;
-        Ok(answer.version())
+        send_once(request).await
     }
 }
 
-fn value_of<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
-    parameters.iter().find(|parameter| parameter.name() == Some(name)).and_then(Parameter::value)
+/// Sends a write and returns the parameter's version.
+///
+/// The SDK does not repeat it: one that was throttled is better preceded by a look, and one whose answer was lost may have been
+/// done, where creating the same name again would look like another's lock.
+async fn send_once(request: PutParameterFluentBuilder) -> Result<i64, StoreError> {
+    let once = aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
+    let answer = request.customize().config_override(once).send().await;
+    answer.map(|answer| answer.version()).map_err(|error| classify(Action::Put, &error))
+}
+
+fn find<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Parameter> {
+    parameters.iter().find(|parameter| parameter.name() == Some(name))
 }
 
 /// Tells from an error what an operator, or the caller, can do about it.
-fn classify<E, R>(action: &'static str, error: &SdkError<E, R>) -> StoreError
+fn classify<E>(action: Action, error: &SdkError<E, HttpResponse>) -> StoreError
 where
     E: ProvideErrorMetadata,
 {
@@ -180,12 +259,11 @@ where
     let code = service.err().code().unwrap_or("unknown").to_owned();
     match code.as_str() {
         "AccessDeniedException" | "AccessDenied" => StoreError::Denied { action, code },
-        "InvalidKeyId" => StoreError::Key { code },
-        _ if code.starts_with("KMS") => StoreError::Key { code },
+        "InvalidKeyId" => StoreError::Key { action, code },
+        _ if code.starts_with("KMS") => StoreError::Key { action, code },
         "ParameterAlreadyExists" => StoreError::Exists,
-        "ThrottlingException" | "TooManyUpdates" | "RequestLimitExceeded" | "InternalServerError" => {
-            StoreError::Throttled { code }
-        }
+        "ThrottlingException" | "TooManyUpdates" => StoreError::Busy { code },
+        _ if service.raw().status().is_server_error() => StoreError::Busy { code },
         _ => StoreError::Refused { action, code },
     }
 }

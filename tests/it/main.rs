@@ -14,11 +14,14 @@ pub mod events;
 mod world;
 
 mod documentation;
+mod examples;
 mod faults;
 mod flow;
+mod formats;
 mod hostile;
 mod log;
 mod samples;
+mod schema;
 mod soak;
 mod start;
 mod tls;

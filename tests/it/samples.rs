@@ -93,9 +93,8 @@ fn the_wire_types_agree_with_the_published_ones() {
     }
     assert!(compared > 40);
 
-    let answer = FirehoseResponse {
-        records: vec![Answer { id: "1".to_owned(), result: Ok, data: Some("eA==".to_owned()) }],
-    };
+    let answer =
+        FirehoseResponse { records: vec![Answer { id: "1".to_owned(), result: Ok, data: Some("eA==".to_owned()) }] };
     let mut answer = serde_json::to_value(&answer).expect("JSON");
     // What Firehose takes as optional, they require.
     answer["records"][0]["metadata"] = serde_json::json!({"partitionKeys": {}});

@@ -1,0 +1,518 @@
+//! What becomes of lines, driven through the function: access logs in every format, execution logs, vended records, and
+//! credentials in each of them.
+
+use std::io::Read as _;
+
+use flate2::bufread::MultiGzDecoder;
+use serde_json::{Map, Value, json};
+
+use crate::events::access::{REST_CSV, REST_JSON, WIDE_JSON, render};
+use crate::events::call::{Api, Inventor};
+use crate::events::envelope::execution_group;
+use crate::events::execution;
+use crate::schema::{DOCUMENTED, variables};
+use crate::world::{World, envelope, gzip};
+
+const GROUP: &str = "/aws/apigateway/pets";
+
+/// The events that become of messages of one log group, each without what the envelope tells.
+async fn events(setting: &str, group: &str, messages: &[&str]) -> Vec<Value> {
+    let world = World::start(&[("ACCESS_LOG_FORMAT", setting)]).await;
+    assert_eq!(world.results(&[gzip(envelope(group, 0, messages))]).await, ["Dropped"]);
+    world.analytics.accepted_events().into_iter().map(own).collect()
+}
+
+/// An event without what the envelope tells.
+fn own(mut event: Value) -> Value {
+    for key in ["id", "timestamp", "owner", "logGroup", "logStream"] {
+        assert!(event.as_object_mut().expect("an object").remove(key).is_some(), "{key} in {event}");
+    }
+    event
+}
+
+async fn becomes(setting: &str, group: &str, messages: &[&str], expected: &[Value]) {
+    let found = events(setting, group, messages).await;
+    assert_eq!(found, expected, "{messages:#?}");
+}
+
+/// The `context` of a line of a format, given each variable's text.
+fn context(format: &str, text: impl Fn(&str) -> String) -> Value {
+    let mut context = json!({});
+    for name in variables(format) {
+        let text = text(&name);
+        if text == "-" {
+            continue;
+        }
+        let is_number = ["status", "responseLength"].contains(&name.as_str());
+        let value =
+            if is_number { text.parse::<u64>().map_or(json!(text), |number| json!(number)) } else { json!(text) };
+        *name.split('.').fold(&mut context, |level, part| &mut level[part]) = value;
+    }
+    context
+}
+
+fn access(context: Value) -> Value {
+    let mut event = json!({"kind": "access"});
+    if context != json!({}) {
+        event["context"] = context;
+    }
+    event
+}
+
+#[tokio::test]
+async fn every_documented_format_is_read_with_and_without_the_setting() {
+    let mut inventor = Inventor::new(5);
+    let mut lines = Vec::new();
+    let mut expected = Vec::new();
+    for (api, format) in DOCUMENTED {
+        for _ in 0..10 {
+            let call = inventor.call(api);
+            lines.push(render(format, &call));
+            expected.push(access(context(format, |name| call.context(name))));
+        }
+    }
+    let messages: Vec<&str> = lines.iter().map(String::as_str).collect();
+    becomes("", GROUP, &messages, &expected).await;
+    // All formats in one setting, in another order.
+    let all: Vec<&str> = DOCUMENTED.iter().rev().map(|(_, format)| *format).collect();
+    becomes(&all.join("\n"), GROUP, &messages, &expected).await;
+    for ((_, format), (messages, expected)) in DOCUMENTED.iter().zip(messages.chunks(10).zip(expected.chunks(10))) {
+        becomes(format, GROUP, messages, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn refused_requests_have_dashes_everywhere_and_keep_what_is_known() {
+    let known = |name: &str| match name {
+        "status" => "403".to_owned(),
+        "requestId" => "1c9d-22".to_owned(),
+        _ => "-".to_owned(),
+    };
+    let fill = |format: &str| {
+        let mut line = format.to_owned();
+        let mut names = variables(format);
+        // A name may be the start of another.
+        names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        for name in names {
+            line = line.replace(&format!("$context.{name}"), &known(&name));
+        }
+        line
+    };
+    let lines: Vec<String> = DOCUMENTED.iter().map(|(_, format)| fill(format)).collect();
+    let messages: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let expected = vec![access(json!({"status": 403, "requestId": "1c9d-22"})); messages.len()];
+    becomes("", GROUP, &messages, &expected).await;
+    let wide = fill(WIDE_JSON);
+    becomes(WIDE_JSON, GROUP, &[&wide], &[access(json!({"status": 403, "requestId": "1c9d-22"}))]).await;
+}
+
+#[tokio::test]
+async fn several_formats_stand_in_one_setting() {
+    let setting = "$context.requestId $context.status\n\n{\"id\":\"$context.requestId\",\"path\":\"$context.path\"}\\n\n\
+                   $context.status;$context.identity.userAgent;$context.requestId";
+    becomes(
+        setting,
+        GROUP,
+        &[
+            "1c9d-22 200",
+            r#"{"path":"/größe/%20","id":"1c9d-22"}"#,
+            "200;Mozilla/5.0 (X11; Linux); \"x\";1c9d-22",
+            "neither",
+        ],
+        &[
+            access(json!({"requestId": "1c9d-22", "status": 200})),
+            access(json!({"requestId": "1c9d-22", "path": "/größe/%20"})),
+            access(json!({"status": 200, "identity": {"userAgent": "Mozilla/5.0 (X11; Linux); \"x\""}, "requestId": "1c9d-22"})),
+            json!({"kind": "text", "message": "neither",
+                "parseError": "format 3 comes furthest, to byte 0: the format's next literal text is not there"}),
+        ],
+    )
+    .await;
+}
+
+const CUSTOM: &str = r#"{"id":"$context.requestId","status":$context.status,"ua":"$context.identity.userAgent","msg":$context.error.messageString,"key":"$context.identity.apiKey","req":"$context.httpMethod $context.path","env":"prod"}"#;
+
+#[tokio::test]
+async fn json_is_typed_in_any_order_and_with_any_white_space() {
+    becomes(
+        CUSTOM,
+        GROUP,
+        &[
+            r#"{"id":"1c9d-22","status":200,"ua":"say \"hi\"","msg":"Forbidden \"x\"","key":"-","req":"GET /a","env":"prod"}"#,
+            r#" { "env" : "prod", "req":"GET /a" ,"more":[ 1 ], "key":"", "msg":null, "ua":"-", "status":"200", "id":"1c9d-22" } "#,
+            r#"{"id":"1c9d-22","status":"2e2","ua":"","msg":"-","key":null,"req":"- -","env":"prod"}"#,
+        ],
+        &[
+            json!({"kind": "access",
+                "context": {"requestId": "1c9d-22", "status": 200, "identity": {"userAgent": "say \"hi\""},
+                    "error": {"messageString": "Forbidden \"x\""}},
+                "fields": {"req": "GET /a", "env": "prod"}}),
+            json!({"kind": "access", "context": {"requestId": "1c9d-22", "status": 200},
+                "fields": {"req": "GET /a", "env": "prod", "more": [1]}}),
+            json!({"kind": "access", "context": {"requestId": "1c9d-22", "status": "2e2"},
+                "fields": {"req": "- -", "env": "prod"}}),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn json_lines_that_are_no_json_are_read_by_the_formats_text() {
+    let unquoted = |ua: &str| json!({"requestId": "1c9d-22", "identity": {"userAgent": ua}});
+    let fields = json!({"req": "GET /a", "env": "prod"});
+    becomes(
+        CUSTOM,
+        GROUP,
+        &[
+            r#"{"id":"1c9d-22","status":-,"ua":"curl","msg":-,"key":"-","req":"GET /a","env":"prod"}"#,
+            r#"{"id":"1c9d-22","status":-,"ua":"say "hi", {x}","msg":-,"key":"-","req":"GET /a","env":"prod"}"#,
+            r#"{"id":"1c9d-22","status":-,"ua":"ends in \","msg":-,"key":"-","req":"GET /a","env":"prod"}"#,
+            r#"{"id":"1c9d-22","status":403,"ua":"\x22","msg":"no \"x\"","key":"-","req":"GET /a","env":"prod"}"#,
+            r#"{"id":"1c9d-22","status":-"#,
+        ],
+        &[
+            json!({"kind": "access", "context": unquoted("curl"), "fields": fields}),
+            json!({"kind": "access", "context": unquoted("say \"hi\", {x}"), "fields": fields}),
+            json!({"kind": "access", "context": unquoted("ends in \\"), "fields": fields}),
+            json!({"kind": "access", "fields": fields, "context": {"requestId": "1c9d-22", "status": 403,
+                "identity": {"userAgent": "\\x22"}, "error": {"messageString": "no \"x\""}}}),
+            json!({"kind": "text", "message": r#"{"id":"1c9d-22","status":-"#,
+                "parseError": "JSON comes furthest, to byte 26: unexpected end of the JSON text"}),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn values_may_hold_what_separates_them() {
+    becomes(
+        "$context.error.message,$context.identity.sourceIp,$context.identity.userAgent,$context.requestTime,$context.routeKey,$context.status,$context.requestId",
+        GROUP,
+        &[
+            "no, sorry,192.0.2.7,Mozilla/5.0 (KHTML, like Gecko),25/Sep/2026:09:20:30 +0000,GET /a,b,403,1c9d-22",
+            "-,2001:db8::7,\"a,b\",25/Sep/2026:09:20:30 +0000,$default,200,1c9d-22",
+        ],
+        &[
+            access(json!({"error": {"message": "no, sorry"}, "identity": {"sourceIp": "192.0.2.7",
+                "userAgent": "Mozilla/5.0 (KHTML, like Gecko)"}, "requestTime": "25/Sep/2026:09:20:30 +0000",
+                "routeKey": "GET /a,b", "status": 403, "requestId": "1c9d-22"})),
+            access(json!({"identity": {"sourceIp": "2001:db8::7", "userAgent": "\"a,b\""},
+                "requestTime": "25/Sep/2026:09:20:30 +0000", "routeKey": "$default", "status": 200, "requestId": "1c9d-22"})),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stage_whose_format_names_the_api_gives_it_to_the_event() {
+    let call = Inventor::new(3).call(Api::Rest);
+    let found = events(WIDE_JSON, GROUP, &[&render(WIDE_JSON, &call)]).await;
+    assert_eq!((&found[0]["apiId"], &found[0]["stage"]), (&json!("a1b2c3d4e5"), &json!("prod")));
+    assert_eq!(found[0]["context"]["requestTimeEpoch"], json!(call.at_ms));
+    assert_eq!(found[0]["context"]["accountId"], "111122223333");
+}
+
+#[tokio::test]
+async fn interleaved_requests_over_records_are_one_event_each() {
+    let mut inventor = Inventor::new(8);
+    let calls = [(); 4].map(|()| inventor.call(Api::Rest));
+    let traces: Vec<Vec<String>> = calls.iter().map(execution::trace).collect();
+    let longest = traces.iter().map(Vec::len).max().expect("four");
+    let lines: Vec<&str> =
+        (0..longest).flat_map(|at| traces.iter().filter_map(move |trace| trace.get(at))).map(String::as_str).collect();
+    let group = execution_group(Api::Rest);
+    let records: Vec<Vec<u8>> =
+        lines.chunks(7).enumerate().map(|(index, lines)| gzip(envelope(&group, index * 7, lines))).collect();
+    let world = World::start(&[("ARCHIVE", "structured")]).await;
+    let verdicts = world.invoke(&records).await;
+    assert!(verdicts.iter().all(|verdict| verdict.result == "Ok" || verdict.result == "Dropped"), "{verdicts:?}");
+    let events = world.analytics.accepted_events();
+    assert_eq!(events.len(), 4);
+    for ((event, call), first) in events.iter().zip(&calls).zip(0..) {
+        let execution = &event["execution"];
+        assert_eq!(event["id"], crate::world::id(first));
+        assert_eq!((&event["apiId"], &event["stage"]), (&json!("a1b2c3d4e5"), &json!("prod")));
+        assert_eq!(execution["requestId"], json!(call.request_id));
+        assert_eq!(execution["extendedRequestId"], json!(call.extended_id));
+        assert_eq!(execution["complete"], true);
+        assert_eq!((&execution["method"], &execution["resourcePath"]), (&json!(call.method), &json!(call.path())));
+        assert_eq!(
+            (&execution["status"], &execution["integrationLatency"]),
+            (&json!(call.status), &json!(call.integration_ms))
+        );
+        assert_eq!(execution["request"]["headers"]["X-Forwarded-For"], format!("{}, 203.0.113.9", call.source_ip));
+        assert_eq!(execution["request"]["headers"]["Host"], "api.example.com");
+        assert_eq!(execution["request"]["query"], json!({"limit": "20"}));
+        assert_eq!(execution["endpoint"]["requestHeaders"]["Authorization"], "[REDACTED]");
+        assert_eq!(execution["endpoint"]["requestId"], json!(call.integration_id));
+        assert_eq!(execution["response"]["body"], format!(r#"{{"id":{},"type":"dog"}}"#, call.item));
+    }
+}
+
+#[tokio::test]
+async fn lines_cut_at_1024_bytes_keep_what_is_left_of_them() {
+    let long = "x".repeat(2000);
+    let lines = [
+        execution::line("r-1", "Starting execution for request: r-1"),
+        execution::line("r-1", &format!("Method request headers: {{Accept=*/*, X-Long={long}")),
+        execution::line("r-1", &format!("Endpoint request body after transformations: {{\"a\":1,\"b\":\"{long}")),
+        execution::line("r-1", "Execution failed due to a timeout error"),
+        execution::line("r-1", "Method completed with status: 504"),
+        execution::line("r-2", &format!("News of {long}")),
+    ];
+    let messages: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let cut = |index: usize, phrase: &str| {
+        let kept = messages[index].strip_suffix(" [TRUNCATED]").expect("it was cut");
+        kept[kept.find(phrase).expect("the phrase")..].to_owned()
+    };
+    let header = cut(1, "xxx");
+    let body = cut(2, "{\"a\"");
+    becomes(
+        "",
+        "API-Gateway-Execution-Logs_a1b2c3/prod",
+        &messages,
+        &[
+            json!({"kind": "execution", "apiId": "a1b2c3", "stage": "prod", "truncated": true,
+                "execution": {"requestId": "r-1", "complete": true, "status": 504,
+                    "request": {"headers": {"Accept": "*/*", "X-Long": header}},
+                    "endpoint": {"requestBody": body},
+                    "errors": ["Execution failed due to a timeout error"]}}),
+            json!({"kind": "execution", "apiId": "a1b2c3", "stage": "prod", "truncated": true,
+                "execution": {"requestId": "r-2", "complete": false,
+                    "other": [format!("{} [TRUNCATED]", cut(5, "News"))]}}),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_throttled_request_and_one_that_timed_out_are_told() {
+    becomes(
+        "",
+        "API-Gateway-Execution-Logs_a1b2c3/prod",
+        &[
+            "(r-1) Extended Request Id: EXa=",
+            "(r-1) Key throttle limit exceeded for RestApi a1b2c3, Stage prod, Resource r1, HttpMethod POST. Limit: 1.00 Burst: 1",
+            "(r-1) Method completed with status: 429",
+            "(r-2) Sending request to https://example.com/o",
+            "(r-2) Received response. Integration latency: 40 ms",
+            "(r-2) Endpoint response body before transformations: {\n  \"a\": 1\n}\n",
+            "(r-2) Lambda execution failed with status 200 due to customer function error: no. Lambda request id: 1-2",
+            "(r-2) Method completed with status: 502",
+            "Starting execution",
+        ],
+        &[
+            json!({"kind": "text", "apiId": "a1b2c3", "stage": "prod", "message": "Starting execution",
+                "parseError": "no request id in parentheses at byte 0"}),
+            json!({"kind": "execution", "apiId": "a1b2c3", "stage": "prod",
+                "execution": {"requestId": "r-1", "extendedRequestId": "EXa=", "complete": true, "status": 429,
+                    "errors": ["Key throttle limit exceeded for RestApi a1b2c3, Stage prod, Resource r1, HttpMethod POST. Limit: 1.00 Burst: 1"]}}),
+            json!({"kind": "execution", "apiId": "a1b2c3", "stage": "prod",
+                "execution": {"requestId": "r-2", "complete": false, "status": 502, "integrationLatency": 40,
+                    "endpoint": {"uri": "https://example.com/o", "responseBody": "{\n  \"a\": 1\n}\n"},
+                    "errors": ["Lambda execution failed with status 200 due to customer function error: no. Lambda request id: 1-2"]}}),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn vended_records_are_the_same_event_as_the_lines_in_them() {
+    let call = Inventor::new(9).call(Api::Rest);
+    let lines = execution::trace(&call);
+    let messages: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let expected = events("", &execution_group(Api::Rest), &messages).await;
+    let vended = |payload: &str| {
+        json!({
+            "resource_arn": "arn:aws:apigateway:us-east-1::/restapis/a1b2c3d4e5/stages/prod",
+            "event_timestamp": call.at_ms, "api_id": "a1b2c3d4e5", "stage": "prod", "resource_path": call.resource,
+            "http_method": call.method, "payload": payload,
+        })
+        .to_string()
+    };
+    let records: Vec<String> = lines.iter().map(|line| vended(line)).collect();
+    let messages: Vec<&str> = records.iter().map(String::as_str).collect();
+    becomes("", "/aws/vendedlogs/execution", &messages, &expected).await;
+    becomes(WIDE_JSON, "/aws/vendedlogs/execution", &messages, &expected).await;
+    becomes("", "/aws/vendedlogs/execution", &[&vended(&lines.join("\n"))], &expected).await;
+
+    // Bare, as a stream of their own has them.
+    let world = World::start(&[]).await;
+    assert_eq!(world.results(&[records.join("\n").into_bytes()]).await, ["Dropped"]);
+    let events = world.analytics.accepted_events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["execution"], expected[0]["execution"]);
+    let time = jiff::Timestamp::from_millisecond(call.at_ms).expect("a time");
+    assert_eq!(events[0]["timestamp"], format!("{time:.3}"));
+}
+
+/// What every planted credential starts with.
+const HUSH: &str = "hush-";
+
+/// Messages with a credential in each place where one can stand, by log group; `^` is a credential, `~` stays.
+fn planted() -> Vec<(&'static str, Vec<String>)> {
+    let names = [
+        "Authorization",
+        "proxy-authorization",
+        "COOKIE",
+        "Set-Cookie",
+        "X-Api-Key",
+        "X-Amz-Security-Token",
+        "authorizationToken",
+        "token",
+        "access_token",
+        "id_token",
+        "refresh_token",
+        "client_secret",
+        "api_key",
+        "apikey",
+        "password",
+        "secret",
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+        "x-tenant-pin",
+    ];
+    let in_queries = ["key", "code", "sig", "signature"];
+    let pairs = |separator: &str, names: &[&str]| {
+        names.iter().map(|name| format!("{name}=^")).collect::<Vec<_>>().join(separator)
+    };
+    let query: Vec<&str> = names.iter().chain(&in_queries).copied().collect();
+    let members = |value: &Value| {
+        let members = names.iter().map(|name| ((*name).to_owned(), value.clone()));
+        Value::Object(members.chain(in_queries.map(|name| (name.to_owned(), json!("~")))).collect::<Map<_, _>>())
+    };
+    let nested = json!({"a": [members(&json!("^")), members(&json!({"b": ["^"]}))]});
+    let query_map: Map<String, Value> = query.iter().map(|name| ((*name).to_owned(), json!("^"))).collect();
+    let event = json!({"headers": members(&json!("^")), "multiValueHeaders": members(&json!(["^"])),
+        "queryStringParameters": query_map, "body": nested.to_string(), "rawQueryString": pairs("&", &query)});
+    let sigv4 = "AWS4-HMAC-SHA256 Credential=^/20261121/eu-west-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, Signature=^";
+    let execution = [
+        format!("Method request query string: {{{}, page=~}}", pairs(", ", &query)),
+        "Method request path: {key=~, code=~, token=^}".to_owned(),
+        format!("Method request headers: {{Accept=~, {}, key=~, Host=~}}", pairs(", ", &names)),
+        format!("Method request body before transformations: {nested}"),
+        format!("Endpoint request URI: https://example.com/?{}&page=~", pairs("&", &query)),
+        format!("Endpoint request headers: {{Accept=~, Authorization={sigv4}, Cookie=a=^; b=^, X-Last=~}}"),
+        format!("Endpoint request body after transformations: {event}"),
+        format!("Sending request to https://example.com/?{}&page=~", pairs("&", &query)),
+        "Endpoint response headers: {Set-Cookie=a=^; Path=/, b=^; Secure, Location=https://example.com/#id_token=^&x=~}".to_owned(),
+        format!("Endpoint response body before transformations: {}&page=~", pairs("&", &query)),
+        format!("Method response body after transformations: {}", json!(event.to_string())),
+        "Incoming identity: ^".to_owned(),
+        "Authorizer result body before parsing: {\"principalId\":\"~\",\"usageIdentifierKey\":\"^\"}".to_owned(),
+        "Verifying Usage Plan for request: r-1. API Key: ^ API Stage: a1b2c3/prod".to_owned(),
+        "Execution failed due to configuration error: {\"secret\":\"^\"} ~".to_owned(),
+        "Something new: Authorization: Bearer ^ and ~".to_owned(),
+        "Gateway response headers: {X-Kept=~, X-Amz-Security-Token=^ [TRUNCATED]".to_owned(),
+    ];
+    let access = [
+        format!("{{\"id\":\"1c9d-22\",\"key\":\"^\",\"claim\":\"^\",\"ua\":\"curl token=^ ~\",\"fields\":{nested}}}"),
+        format!(
+            "{{\"id\":\"1c9d-22\",\"key\":\"^\",\"claim\":-,\"ua\":\"https://example.com/?{}&page=~\"}}",
+            pairs("&", &query)
+        ),
+        format!("1c9d-22 ^ {} ~", "https://example.com/?access%5Ftoken=^&a=b"),
+        format!("{event}"),
+        json!({"queryStringParameters": event["queryStringParameters"], "password": {"a": "^"}, "kept": "~"})
+            .to_string(),
+    ];
+    let text = [
+        "sent X-Api-Key: ^ to https://example.com/?code=^&page=~".to_owned(),
+        "password=^ user=~".to_owned(),
+        "answer {\"access_token\":\"^\",\"user\":\"~\"} done".to_owned(),
+        "x-tenant-pin: ^\nHost: ~".to_owned(),
+        "Cookie: a=^; b=^\nHost: ~".to_owned(),
+    ];
+    let line = |text: String| format!("(r-1) {text}");
+    let vended =
+        json!({"api_id": "a1", "stage": "p", "payload": format!("(r-9) Method request headers: {{Cookie=^, A=~}}")});
+    vec![
+        ("API-Gateway-Execution-Logs_a1b2c3/prod", execution.into_iter().map(line).collect()),
+        (GROUP, access.into()),
+        ("/aws/lambda/pets", text.into()),
+        ("/aws/vendedlogs/execution", vec![vended.to_string()]),
+    ]
+}
+
+const PLANTED_FORMATS: &str = "{\"id\":\"$context.requestId\",\"key\":\"$context.identity.apiKey\",\"claim\":$context.authorizer.claims.x-tenant-pin,\"ua\":\"$context.identity.userAgent\"}\n$context.requestId $context.identity.apiKey $context.path $context.stage";
+
+#[tokio::test]
+async fn no_credential_leaves_from_any_place_and_its_neighbours_stay() {
+    let settings =
+        [("ARCHIVE", "structured"), ("REDACT_NAMES", "X-Tenant-Pin, claim"), ("ACCESS_LOG_FORMAT", PLANTED_FORMATS)];
+    let world = World::start(&settings).await;
+    let mut counts = (0, 0);
+    let mut fill = |text: &str| {
+        let mut filled = String::new();
+        for character in text.chars() {
+            let (count, prefix, suffix) = match character {
+                '^' => (&mut counts.0, HUSH, ""),
+                '~' => (&mut counts.1, "stays-", "."),
+                other => {
+                    filled.push(other);
+                    continue;
+                }
+            };
+            *count += 1;
+            filled.extend([prefix, &count.to_string(), suffix]);
+        }
+        filled
+    };
+    let mut records = Vec::new();
+    for (group, messages) in planted() {
+        let messages: Vec<String> = messages.iter().map(|message| fill(message)).collect();
+        let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+        let mut envelope: Value = serde_json::from_str(&envelope(group, records.len() * 100, &messages)).expect("JSON");
+        envelope["logEvents"][0]["extractedFields"] =
+            json!({"authorization": fill("^"), "url": fill("/?sig=^&p=~"), "X-Tenant-Pin": fill("^")});
+        records.push(gzip(envelope.to_string()));
+    }
+    assert!(counts.0 > 300, "{counts:?}");
+    let verdicts = world.invoke(&records).await;
+    let mut archived = String::new();
+    for verdict in &verdicts {
+        assert_eq!(verdict.result, "Ok");
+        MultiGzDecoder::new(verdict.data.as_deref().expect("an archive")).read_to_string(&mut archived).expect("text");
+    }
+    let sent: String = world
+        .analytics
+        .requests()
+        .iter()
+        .map(|request| String::from_utf8_lossy(&request.decoded).into_owned())
+        .collect();
+    let log = world.function.lines().join("\n");
+    for (what, written) in [("archive", &archived), ("body", &sent), ("log", &log)] {
+        let leak = written.find(HUSH).map(|at| &written[written.floor_char_boundary(at.saturating_sub(120))..at + 12]);
+        assert_eq!(leak, None, "{what}");
+    }
+    for kept in 1..=counts.1 {
+        assert!(sent.contains(&format!("stays-{kept}.")), "{kept}");
+        assert!(archived.contains(&format!("stays-{kept}.")), "{kept}");
+    }
+}
+
+#[tokio::test]
+async fn redaction_can_be_off() {
+    let world = World::start(&[("REDACT", "off")]).await;
+    let lines = [r#"{"token":"t0p"}"#, "password=t0p"];
+    assert_eq!(world.results(&[gzip(envelope(GROUP, 0, &lines))]).await, ["Dropped"]);
+    let events: Vec<Value> = world.analytics.accepted_events();
+    assert_eq!((&events[0]["fields"]["token"], &events[1]["message"]), (&json!("t0p"), &json!("password=t0p")));
+}
+
+#[tokio::test]
+async fn two_formats_of_one_shape_are_told_apart_by_their_types() {
+    let setting = format!(
+        "{REST_CSV}\n{REST_JSON}\n$context.requestId,$context.identity.sourceIp,$context.status\n$context.requestId,$context.httpMethod,$context.identity.sourceIp"
+    );
+    becomes(
+        &setting,
+        GROUP,
+        &["1c9d-22,192.0.2.7,200", "1c9d-22,GET,192.0.2.7"],
+        &[
+            access(json!({"requestId": "1c9d-22", "identity": {"sourceIp": "192.0.2.7"}, "status": 200})),
+            access(json!({"requestId": "1c9d-22", "httpMethod": "GET", "identity": {"sourceIp": "192.0.2.7"}})),
+        ],
+    )
+    .await;
+}
