@@ -243,6 +243,18 @@ mod tests {
             "the CSV format of REST APIs",
             r#","context":{"status":403,"requestId":"1c9d-22"}"#,
         );
+        // Nine columns each: where the status stands tells them apart.
+        documented(
+            "-,-,-,-,-,-,-,403,KpX=",
+            "the CSV format of WebSocket APIs",
+            r#","context":{"status":403,"requestId":"KpX="}"#,
+        );
+        documented(
+            "-,-,-,-,-,403,-,IWeTC=,-",
+            "the CSV format of HTTP APIs",
+            r#","context":{"status":403,"requestId":"IWeTC="}"#,
+        );
+        documented("-,-,-,-,-,-,-,-,-", "the CSV format of HTTP APIs", "");
         set("$context.identity.sourceIp,$context.status", "-,-", "");
     }
 

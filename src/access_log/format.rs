@@ -127,6 +127,8 @@ pub(super) struct Format {
     pub(super) is_only_variables: bool,
     /// Slots that hold one variable.
     pub(super) variables: usize,
+    /// The slot of the response's status, which is always known.
+    pub(super) status: Option<usize>,
 }
 
 impl Format {
@@ -141,7 +143,7 @@ impl Format {
         }
         let (shape, slots) = match shape::read(&plain, &placed) {
             Some((shape, slots)) => (Some(shape), slots),
-            None => (None, separate(placed, &origins)?),
+            None => (None, separate(&plain, placed, &origins)?),
         };
         let mut literals = Vec::with_capacity(slots.len() + 1);
         let mut end = 0;
@@ -157,7 +159,8 @@ impl Format {
         let variables = slots.iter().filter(|slot| !slot.composite).count();
         let is_only_variables = shape.as_ref().is_none_or(Shape::is_only_variables);
         let tree = tree(&slots);
-        Ok(Self { label: label.into(), slots, literals, tree, shape, is_only_variables, variables })
+        let status = slots.iter().position(|slot| slot.variable.name.as_ref() == "status");
+        Ok(Self { label: label.into(), slots, literals, tree, shape, is_only_variables, variables, status })
     }
 
     /// Returns the text before the slot of this index, or behind the last one.
@@ -202,19 +205,32 @@ fn place(text: &str) -> (String, Vec<Placed>, Vec<usize>) {
 }
 
 /// Makes a slot of each variable.
-fn separate(placed: Vec<Placed>, origins: &[usize]) -> Result<Slots, Vec<(usize, FormatErrorKind)>> {
+fn separate(plain: &str, placed: Vec<Placed>, origins: &[usize]) -> Result<Slots, Vec<(usize, FormatErrorKind)>> {
     let mut end = None;
     let mut problems = Vec::new();
     let mut slots = Vec::with_capacity(placed.len());
-    for (Placed { at, variable }, origin) in placed.into_iter().zip(origins) {
+    for (Placed { at, mut variable }, origin) in placed.into_iter().zip(origins) {
         if end == Some(at) {
             problems.push((*origin, FormatErrorKind::Adjacent));
+        }
+        if let Some((name, in_query)) = plain.get(end.unwrap_or_default()..at).and_then(name_before) {
+            variable.is_called(name, in_query);
         }
         let range = at..at + PLACEHOLDER.len_utf8();
         end = Some(range.end);
         slots.push((range, Slot::new(variable, false, false)));
     }
     if problems.is_empty() { Ok(slots) } else { Err(problems) }
+}
+
+/// Reads the name that a text gives to what follows it, and whether that is a query parameter: `token=`, `"token":"`,
+/// `Cookie: `, `<token>`, `?code=`.
+fn name_before(text: &str) -> Option<(&str, bool)> {
+    let before = text.trim_end_matches([' ', '"', '\'']);
+    let before = before.strip_suffix(['=', ':', '>'])?.trim_end_matches([' ', '"', '\'']);
+    let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+    let rest = before.trim_end_matches(is_name);
+    Some((before.get(rest.len()..)?, rest.ends_with(['?', '&'])))
 }
 
 /// Arranges the variables by the parts of their names.
@@ -319,6 +335,20 @@ mod tests {
     fn the_text_between_the_variables_is_kept() {
         literals("[$context.status. $context.path]", &["[", ". ", "]"]);
         literals("  $context.status $context. $context.path \\n", &["", " $context. ", ""]);
+    }
+
+    #[test]
+    fn literal_text_gives_names_to_values() {
+        #[track_caller]
+        fn names(text: &str, expected: Option<(&str, bool)>) {
+            assert_eq!(name_before(text), expected, "{text}");
+        }
+        names("a=1 token=", Some(("token", false)));
+        names(r#"{"a":1,"x-api-key" : ""#, Some(("x-api-key", false)));
+        names("<a>1</a><token>", Some(("token", false)));
+        names("/p?code=", Some(("code", true)));
+        names(", ", None);
+        names("", None);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Formats {
     ///
     /// The format is, in this order: one whose text the line is to the letter; for a JSON object, one whose keys it has; one by
     /// whose text every value is valid; none, for a JSON object; one by whose text most values are valid. Among several, the
-    /// one with the most variables, then the earlier one. Time: linear in the line's length for each format.
+    /// one with the most variables, then the earlier one; by text, one that finds a status before those that find none. Time: linear in the line's length for each format.
     ///
     /// # Errors
     /// If the line has none of the formats and is no JSON object either.
@@ -188,9 +188,21 @@ impl Formats {
         Ok(self.strict(line).unwrap_or(AccessLog { reading: None, fields: Fields::Line(line) }))
     }
 
-    /// Reads a line by a format's text so that every value is valid.
+    /// Reads a line by a format's text so that every value is valid. A line of dashes may be of several formats: it is the one's
+    /// that finds the status, which every response has.
     fn strict<'a>(&'a self, line: &'a str) -> Option<AccessLog<'a>> {
-        self.formats.iter().find_map(|format| Some(AccessLog::of_text(format, text::strict(format, line)?)))
+        let mut without_status = None;
+        for format in &self.formats {
+            let Some(values) = text::strict(format, line) else { continue };
+            let status = format.status.and_then(|slot| values.get(slot));
+            let found = status.is_none_or(|status| status.text().is_some());
+            let log = AccessLog::of_text(format, values);
+            if found {
+                return Some(log);
+            }
+            without_status.get_or_insert(log);
+        }
+        without_status
     }
 }
 
@@ -205,21 +217,25 @@ impl<'a> AccessLog<'a> {
         self.reading.as_ref().map(|(format, _)| format.label.as_ref())
     }
 
-    /// Returns the API's id, where the format has it.
+    /// Returns the API's id, where the format has it and the line holds one.
     #[must_use]
     pub fn api_id(&self) -> Option<Cow<'_, str>> {
         self.value("apiId")
     }
 
-    /// Returns the stage's name, where the format has it.
+    /// Returns the stage's name, where the format has it and the line holds one: letters, digits, `-` and `_`, or `$default`.
     #[must_use]
     pub fn stage(&self) -> Option<Cow<'_, str>> {
         self.value("stage")
     }
 
+    /// Looks up the value of a variable that names something. Anything else in its place stays in `context`, where credentials
+    /// in it are hidden.
     fn value(&self, name: &str) -> Option<Cow<'_, str>> {
         let (format, values) = self.reading.as_ref()?;
-        format.slots_of(name).find_map(|slot| values.get(slot)?.text())
+        let value = format.slots_of(name).find_map(|slot| values.get(slot)?.text())?;
+        let is_name = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'));
+        is_name.then_some(value)
     }
 
     /// Writes what the line holds as members of a JSON object, each behind a comma: `,"context":{…}` with the values of the
@@ -312,8 +328,10 @@ mod tests {
         let formats = Formats::compile(r#"{"api":"$context.apiId","stage":"$context.stage"}"#).unwrap();
         let log = formats.parse(r#"{"api":"a1b2","stage":"pr\u006fd"}"#).unwrap();
         assert_eq!((log.api_id().as_deref(), log.stage().as_deref()), (Some("a1b2"), Some("prod")));
-        let log = formats.parse(r#"{"api":"-","stage":""}"#).unwrap();
-        assert_eq!((log.api_id(), log.stage()), (None, None));
+        for line in [r#"{"api":"-","stage":""}"#, r#"{"api":"/?token=a","stage":"pr od"}"#] {
+            let log = formats.parse(line).unwrap();
+            assert_eq!((log.api_id(), log.stage()), (None, None), "{line}");
+        }
     }
 
     #[test]

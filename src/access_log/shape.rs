@@ -5,8 +5,9 @@
 use std::ops::Range;
 
 use super::format::{Slot, Slots};
-use super::variables::{Kind, Secrecy, Variable};
+use super::variables::{Kind, Variable};
 use crate::json::{self, Cursor, MAX_DEPTH, Str};
+use crate::redact::is_query_map;
 
 /// Stands for a variable while the format is read as JSON. One byte, valid in a string and as a number.
 pub(super) const PLACEHOLDER: char = '1';
@@ -64,7 +65,7 @@ pub(super) struct Placed {
 ///
 /// `None` if it is no JSON object, holds a variable in a key, or a key twice: such a format has only its text to go by.
 pub(super) fn read(text: &str, placed: &[Placed]) -> Option<(Shape, Slots)> {
-    let mut reader = Reader { placed, slots: Vec::new() };
+    let mut reader = Reader { placed, slots: Vec::new(), path: Vec::new() };
     let mut cursor = Cursor::new(text);
     if cursor.kind() != Ok(json::Kind::Object) {
         return None;
@@ -76,6 +77,8 @@ pub(super) fn read(text: &str, placed: &[Placed]) -> Option<(Shape, Slots)> {
 struct Reader<'a> {
     placed: &'a [Placed],
     slots: Slots,
+    /// The keys that lead to the value that is read, outermost first.
+    path: Vec<Box<str>>,
 }
 
 impl Reader<'_> {
@@ -92,8 +95,9 @@ impl Reader<'_> {
             if shape.get(key).is_some() || !self.within(&(key_start..cursor.position())).is_empty() {
                 return None;
             }
+            self.path.push(key.decode().into());
             let node = self.value(cursor, depth)?;
-            shape.keys.push((key.decode().into(), node));
+            shape.keys.push((self.path.pop()?, node));
         }
     }
 
@@ -109,18 +113,23 @@ impl Reader<'_> {
             [] => Node::Constant(raw.into()),
             _ if kind == json::Kind::Object => return self.object(cursor, depth + 1).map(Node::Object),
             [only] if inside.len() == PLACEHOLDER.len_utf8() => {
-                let slot = Slot::new(only.variable.clone(), quoted, false);
-                self.slots.push((inside, slot));
-                Node::Variable(self.slots.len() - 1)
+                Node::Variable(self.slot(inside, only.variable.clone(), quoted, false))
             }
-            several => {
-                let slot = Slot::new(composite(several), quoted, true);
-                self.slots.push((inside, slot));
-                Node::Composite(self.slots.len() - 1)
-            }
+            several => Node::Composite(self.slot(inside, composite(several), quoted, true)),
         };
         *cursor = ahead;
         Some(node)
+    }
+
+    /// Adds a slot under the keys that lead to it, and returns its index.
+    fn slot(&mut self, inside: Range<usize>, mut variable: Variable, quoted: bool, composite: bool) -> usize {
+        let mut in_query = false;
+        for key in &self.path {
+            variable.is_called(key, in_query);
+            in_query |= is_query_map(key);
+        }
+        self.slots.push((inside, Slot::new(variable, quoted, composite)));
+        self.slots.len() - 1
     }
 
     /// Returns the variables in these bytes of the format.
@@ -131,9 +140,8 @@ impl Reader<'_> {
     }
 }
 
-/// What several variables in one text are together: text, and an API key if one of them is.
+/// What several variables in one text are together: text that is hidden with any of them.
 fn composite(parts: &[Placed]) -> Variable {
-    let holds_key = parts.iter().any(|part| part.variable.secrecy == Secrecy::ApiKey);
-    let secrecy = if holds_key { Secrecy::ApiKey } else { Secrecy::Text };
-    Variable { name: Box::default(), kind: Kind::Text, secrecy }
+    let names = parts.iter().flat_map(|part| part.variable.names.iter().cloned()).collect();
+    Variable { name: Box::default(), kind: Kind::Text, names }
 }

@@ -217,11 +217,11 @@ fn first_invalid(format: &Format, values: &[&str]) -> Miss {
 }
 
 /// Weighs a value that may be invalid for its variable: by itself it is tolerated, but not with white space in it where a
-/// number, a time or the like would be.
+/// number, an identifier or the like would be.
 fn weight(kind: Kind, value: &str) -> usize {
     match kind.fit(value) {
         Fit::Valid => 0,
-        _ if kind.is_one_word() && value.contains(|character: char| character.is_whitespace()) => RULED_OUT,
+        _ if value.contains(|character: char| character.is_whitespace()) && kind.is_ruled_out(value) => RULED_OUT,
         _ => 1,
     }
 }
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_reading_of_mostly_invalid_values_is_none() {
         leniently("$context.identity.sourceIp,$context.status", "one,two", Err((0, Reason::Types)));
-        leniently("$context.requestId $context.identity.sourceIp $context.status", "a b c d", Err((0, Reason::Types)));
+        leniently("$context.requestId $context.identity.sourceIp $context.status", "a b c d", Err((2, Reason::Types)));
         leniently("$context.requestId,$context.status;", "1c9d-22,200", Err((8, Reason::Literal)));
         leniently("[$context.requestId", "1c9d-22", Err((0, Reason::Literal)));
         leniently("$context.requestId [$context.status]", "]", Err((0, Reason::Literal)));

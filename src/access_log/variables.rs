@@ -145,12 +145,14 @@ impl Kind {
         }
     }
 
-    /// Returns whether even an undocumented value of this kind would have no white space in it.
-    pub(super) fn is_one_word(self) -> bool {
-        matches!(
-            self,
-            Self::Number | Self::Bool | Self::Ip | Self::Time | Self::Method | Self::Protocol | Self::EventType
-        )
+    /// Returns whether not even an undocumented value of this kind would be these words.
+    pub(super) fn is_ruled_out(self, words: &str) -> bool {
+        match self {
+            Self::Word | Self::RouteKey | Self::Quoted | Self::Text => false,
+            Self::Path => !words.starts_with('/'),
+            Self::Arn => !words.starts_with("arn:"),
+            _ => true,
+        }
     }
 
     /// Returns whether a valid value of this kind can hold no credential under a name, whatever signs are in it.
@@ -237,17 +239,12 @@ fn is_clf_time(value: &[u8]) -> bool {
         })
 }
 
-/// What may have to be hidden of a variable's value.
+/// A name that a value stands under: where the name is hidden, so is the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Secrecy {
-    /// Credentials that the text may hold.
-    Text,
-    /// All of it if this name is hidden; else as for text.
-    Name(Box<str>),
-    /// All of it if this name is hidden as a query parameter; else as for text.
-    QueryName(Box<str>),
-    /// All of it: the value is an API key.
-    ApiKey,
+pub(super) struct Name {
+    pub(super) text: Box<str>,
+    /// Whether it names a parameter of a query.
+    pub(super) in_query: bool,
 }
 
 /// One `$context` variable.
@@ -257,22 +254,26 @@ pub(super) struct Variable {
     pub(super) name: Box<str>,
     /// What its values look like.
     pub(super) kind: Kind,
-    /// What of them may have to be hidden.
-    pub(super) secrecy: Secrecy,
+    /// The last part of its own name, and what the format calls it; for a composite, those of all its variables.
+    pub(super) names: Vec<Name>,
 }
 
 impl Variable {
     /// Looks up a variable by the name behind `$context.`. One that AWS does not document is text.
     pub(super) fn named(name: &str) -> Self {
         let known = DOCUMENTED.iter().find_map(|(kind, names)| names.contains(&name).then_some(*kind));
-        let own_name = || name.rsplit('.').next().unwrap_or(name).into();
-        let secrecy = match known {
-            Some(_) if name == "identity.apiKey" => Secrecy::ApiKey,
-            Some(_) => Secrecy::Text,
-            None if name.starts_with("requestOverride.querystring.") => Secrecy::QueryName(own_name()),
-            None => Secrecy::Name(own_name()),
-        };
-        Self { name: name.into(), kind: known.unwrap_or(Kind::Text), secrecy }
+        let own_name = name.rsplit('.').next().unwrap_or(name);
+        let mut variable = Self { name: name.into(), kind: known.unwrap_or(Kind::Text), names: Vec::new() };
+        variable.is_called(own_name, name.starts_with("requestOverride.querystring."));
+        variable
+    }
+
+    /// Notes that the values stand under this name too.
+    pub(super) fn is_called(&mut self, name: &str, in_query: bool) {
+        let name = Name { text: name.into(), in_query };
+        if !name.text.is_empty() && !self.names.contains(&name) {
+            self.names.push(name);
+        }
     }
 }
 
@@ -549,15 +550,15 @@ mod tests {
     }
 
     #[test]
-    fn unknown_variables_are_text_that_may_be_hidden_by_its_own_name() {
-        let secrecy = |name| Variable::named(name).secrecy;
+    fn a_variable_is_hidden_by_the_last_part_of_its_name() {
+        let names = |name| Variable::named(name).names;
+        let called = |text: &str, in_query| vec![Name { text: text.into(), in_query }];
         assert_eq!(Variable::named("authorizer.claims.sub").kind, Kind::Text);
-        assert_eq!(secrecy("authorizer.claims.sub"), Secrecy::Name("sub".into()));
-        assert_eq!(secrecy("authorizer.token"), Secrecy::Name("token".into()));
-        assert_eq!(secrecy("requestOverride.header.Cookie"), Secrecy::Name("Cookie".into()));
-        assert_eq!(secrecy("requestOverride.querystring.sig"), Secrecy::QueryName("sig".into()));
-        assert_eq!(secrecy("identity.apiKey"), Secrecy::ApiKey);
-        assert_eq!(secrecy("identity.userAgent"), Secrecy::Text);
+        assert_eq!(names("authorizer.claims.sub"), called("sub", false));
+        assert_eq!(names("requestOverride.header.Cookie"), called("Cookie", false));
+        assert_eq!(names("requestOverride.querystring.sig"), called("sig", true));
+        assert_eq!(names("identity.apiKey"), called("apiKey", false));
+        assert_eq!(names("status"), called("status", false));
     }
 
     #[track_caller]

@@ -7,12 +7,9 @@ use memchr::memchr3;
 use super::format::{Branch, Format, Slot};
 use super::shape::{Node, Shape};
 use super::value::{Value, is_nothing};
-use super::variables::{Fit, Kind, Secrecy, is_number};
+use super::variables::{Fit, Kind, Name, is_number};
 use crate::json::{self, Cursor, JsonError};
-use crate::redact::{REDACTED, Redactor};
-
-/// The header whose value `$context.identity.apiKey` is.
-const API_KEY_HEADER: &str = "x-api-key";
+use crate::redact::{REDACTED, Redactor, is_query_map};
 
 /// Writes the values as an object nested by the variables' names. Returns whether there was any; if not, nothing is written.
 pub(super) fn context(format: &Format, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
@@ -78,12 +75,10 @@ fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, o
 
 /// Returns whether the whole value of a slot is hidden.
 fn hides(slot: &Slot, redactor: &Redactor) -> bool {
-    match &slot.variable.secrecy {
-        Secrecy::Text => false,
-        Secrecy::Name(name) => redactor.hides(name),
-        Secrecy::QueryName(name) => redactor.hides_in_query(name),
-        Secrecy::ApiKey => redactor.hides(API_KEY_HEADER),
-    }
+    let hidden = |name: &Name| {
+        if name.in_query { redactor.hides_in_query(&name.text) } else { redactor.hides(&name.text) }
+    };
+    slot.variable.names.iter().any(hidden)
 }
 
 /// Takes away the quotes of a text that brings its own, and the escapes with them.
@@ -146,7 +141,7 @@ pub(super) fn fields_of_line(
 ) -> Result<bool, JsonError> {
     let before = out.len();
     let fields = Fields { format, redactor };
-    let written = fields.object(format.and_then(|format| format.shape.as_ref()), &mut Cursor::new(line), out);
+    let written = fields.object(format.and_then(|format| format.shape.as_ref()), false, &mut Cursor::new(line), out);
     if written.is_err() {
         out.truncate(before);
     }
@@ -160,7 +155,13 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     /// Writes the object at the cursor without the variables of its shape. No deeper than the shape.
-    fn object(&self, shape: Option<&Shape>, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, JsonError> {
+    fn object(
+        &self,
+        shape: Option<&Shape>,
+        in_query: bool,
+        cursor: &mut Cursor<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, JsonError> {
         cursor.open()?;
         let mut opened = false;
         let mut first = true;
@@ -175,10 +176,19 @@ impl Fields<'_> {
                     cursor.value()?;
                     false
                 }
-                Some(Node::Object(inner)) if kind == json::Kind::Object => self.object(Some(inner), cursor, out)?,
                 node => {
-                    self.value(&key.decode(), node, cursor.value()?, out);
-                    true
+                    let key = key.decode();
+                    match node {
+                        Some(Node::Object(inner))
+                            if kind == json::Kind::Object && !self.hides(&key, None, in_query) =>
+                        {
+                            self.object(Some(inner), in_query || is_query_map(&key), cursor, out)?
+                        }
+                        _ => {
+                            self.value(&key, node, in_query, cursor.value()?, out);
+                            true
+                        }
+                    }
                 }
             };
             if written {
@@ -194,8 +204,8 @@ impl Fields<'_> {
     }
 
     /// Writes the JSON value of a field.
-    fn value(&self, key: &str, node: Option<&Node>, raw: &str, out: &mut Vec<u8>) {
-        if self.hides(key, node) {
+    fn value(&self, key: &str, node: Option<&Node>, in_query: bool, raw: &str, out: &mut Vec<u8>) {
+        if self.hides(key, node, in_query) {
             return json::write_string(out, REDACTED);
         }
         match Cursor::new(raw).string() {
@@ -203,18 +213,21 @@ impl Fields<'_> {
                 let value = Value::json(string);
                 free_text(value, &value.characters(), |_| false, self.redactor, out);
             }
+            Err(_) if in_query || is_query_map(key) => self.redactor.write_query_json(raw, out),
             Err(_) => self.redactor.write_json(raw, out),
         }
     }
 
-    fn hides(&self, key: &str, node: Option<&Node>) -> bool {
+    fn hides(&self, key: &str, node: Option<&Node>, in_query: bool) -> bool {
         let slot = match node {
             Some(Node::Variable(slot) | Node::Composite(slot)) => {
                 self.format.and_then(|format| format.slots.get(*slot))
             }
             _ => None,
         };
-        self.redactor.hides(key) || slot.is_some_and(|slot| hides(slot, self.redactor))
+        let redactor = self.redactor;
+        let hides_key = if in_query { redactor.hides_in_query(key) } else { redactor.hides(key) };
+        hides_key || slot.is_some_and(|slot| hides(slot, redactor))
     }
 }
 
@@ -222,11 +235,11 @@ impl Fields<'_> {
 /// any; if not, nothing is written.
 pub(super) fn fields_of_format(format: &Format, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
     let fields = Fields { format: Some(format), redactor };
-    format.shape.as_ref().is_some_and(|shape| fields.shape(shape, values, out))
+    format.shape.as_ref().is_some_and(|shape| fields.shape(shape, false, values, out))
 }
 
 impl Fields<'_> {
-    fn shape(&self, shape: &Shape, values: &[Value<'_>], out: &mut Vec<u8>) -> bool {
+    fn shape(&self, shape: &Shape, in_query: bool, values: &[Value<'_>], out: &mut Vec<u8>) -> bool {
         let mut opened = false;
         for (key, node) in &shape.keys {
             let before = out.len();
@@ -235,12 +248,16 @@ impl Fields<'_> {
             out.push(b':');
             let written = match node {
                 Node::Variable(_) => false,
-                Node::Object(inner) => self.shape(inner, values, out),
-                Node::Constant(raw) => {
-                    self.value(key, Some(node), raw, out);
+                Node::Object(_) if self.hides(key, None, in_query) => {
+                    json::write_string(out, REDACTED);
                     true
                 }
-                Node::Composite(slot) => self.composite(key, node, values.get(*slot), out),
+                Node::Object(inner) => self.shape(inner, in_query || is_query_map(key), values, out),
+                Node::Constant(raw) => {
+                    self.value(key, Some(node), in_query, raw, out);
+                    true
+                }
+                Node::Composite(slot) => self.composite(key, node, in_query, values.get(*slot), out),
             };
             if written {
                 opened = true;
@@ -255,11 +272,11 @@ impl Fields<'_> {
     }
 
     /// Writes a text with variables: a string, or outside quotes what JSON it is.
-    fn composite(&self, key: &str, node: &Node, value: Option<&Value<'_>>, out: &mut Vec<u8>) -> bool {
+    fn composite(&self, key: &str, node: &Node, in_query: bool, value: Option<&Value<'_>>, out: &mut Vec<u8>) -> bool {
         let Some(value) = value else { return false };
         match value {
-            _ if self.hides(key, Some(node)) => json::write_string(out, REDACTED),
-            Value::Plain(raw) if is_json(raw) => self.value(key, Some(node), raw, out),
+            _ if self.hides(key, Some(node), in_query) => json::write_string(out, REDACTED),
+            Value::Plain(raw) if is_json(raw) => self.value(key, Some(node), in_query, raw, out),
             _ => free_text(*value, &value.characters(), |_| false, self.redactor, out),
         }
         true
@@ -342,6 +359,68 @@ mod tests {
             r#"$context.path "$context.identity.userAgent" $context.requestId"#,
             r#"/a "x password=hunter2" token="#,
             r#","context":{"path":"/a","identity":{"userAgent":"x password=[REDACTED]"},"requestId":"token="}"#,
+        );
+    }
+
+    #[test]
+    fn a_variable_is_hidden_with_whatever_its_format_calls_it() {
+        hidden(
+            r#"{"token":"$context.authorizer.a","Cookie":{"a":"$context.path","b":"x"},"id":"$context.requestId"}"#,
+            r#"{"token":"s3cr3t","Cookie":{"a":"s3cr3t","b":"s3cr3t"},"id":"1c9d-22"}"#,
+            concat!(
+                r#","context":{"authorizer":{"a":"[REDACTED]"},"path":"[REDACTED]","requestId":"1c9d-22"},"#,
+                r#""fields":{"Cookie":"[REDACTED]"}"#
+            ),
+        );
+        hidden(
+            "token=$context.authorizer.a <x-pin>$context.authorizer.b</x-pin> ?code=$context.path code=$context.stage",
+            "token=s3cr3t <x-pin>s3cr3t</x-pin> ?code=/s3cr3t code=prod",
+            r#","context":{"authorizer":{"a":"[REDACTED]","b":"[REDACTED]"},"path":"[REDACTED]","stage":"prod"}"#,
+        );
+        // A format that is JSON, and a line that is none.
+        hidden(
+            r#"{"Cookie":{"a":"$context.path","b":"x"},"s":$context.status}"#,
+            r#"{"Cookie":{"a":"s3cr3t","b":"x"},"s":-}"#,
+            r#","context":{"path":"[REDACTED]"},"fields":{"Cookie":"[REDACTED]"}"#,
+        );
+    }
+
+    #[test]
+    fn a_documented_variable_is_hidden_where_the_operator_names_it() {
+        let formats = Formats::compile("$context.identity.sourceIp $context.identity.userAgent").unwrap();
+        let log = formats.parse("192.0.2.7 curl").unwrap();
+        assert_eq!(
+            written(&log, &Redactor::new(["SourceIP"])),
+            r#","context":{"identity":{"sourceIp":"[REDACTED]","userAgent":"curl"}}"#
+        );
+    }
+
+    #[test]
+    fn a_text_of_several_variables_is_hidden_with_any_of_them() {
+        hidden(
+            r#"{"both":"$context.requestOverride.header.X-Pin/$context.path","id":"$context.requestId"}"#,
+            r#"{"both":"1234//a","id":"1c9d-22"}"#,
+            r#","context":{"requestId":"1c9d-22"},"fields":{"both":"[REDACTED]"}"#,
+        );
+    }
+
+    #[test]
+    fn the_members_of_a_query_map_are_query_parameters() {
+        hidden(
+            r#"{"id":"$context.requestId"}"#,
+            r#"{"id":"1c9d-22","queryStringParameters":{"code":"s3cr3t","p":"a"},"code":200,"multiValueQueryStringParameters":{"key":["s3cr3t"]}}"#,
+            concat!(
+                r#","context":{"requestId":"1c9d-22"},"fields":{"queryStringParameters":{"code":"[REDACTED]","p":"a"},"#,
+                r#""code":200,"multiValueQueryStringParameters":{"key":"[REDACTED]"}}"#
+            ),
+        );
+        hidden(
+            r#"{"queryString":{"sig":"$context.authorizer.sig","key":"$context.stage $context.path","v":{"code":1}}}"#,
+            r#"{"queryString":{"sig":"s3cr3t","key":"s3cr3t","v":{"code":1}}}"#,
+            concat!(
+                r#","context":{"authorizer":{"sig":"[REDACTED]"}},"#,
+                r#""fields":{"queryString":{"key":"[REDACTED]","v":{"code":"[REDACTED]"}}}"#
+            ),
         );
     }
 }

@@ -11,8 +11,10 @@ use memchr::{memchr, memchr_iter};
 pub(super) enum Names {
     /// HTTP field names: tokens of RFC 9110, section 5.6.2.
     Headers,
-    /// Names of query and path parameters, percent-encoding undone.
-    Parameters,
+    /// Names of path parameters, percent-encoding undone.
+    Path,
+    /// Names of query parameters, percent-encoding undone.
+    Query,
 }
 
 /// Parameters of challenges and credentials: RFC 7616, RFC 6750, RFC 9728, AWS Signature Version 4, HTTP signatures.
@@ -127,7 +129,7 @@ fn in_name(character: char, names: Names) -> bool {
                     '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '.' | '^' | '_' | '`' | '|' | '~'
                 )
         }
-        Names::Parameters => {
+        Names::Path | Names::Query => {
             !(character.is_whitespace()
                 || character.is_control()
                 || matches!(character, ',' | '=' | '&' | '?' | '#' | '{' | '}' | '"' | '<' | '>' | '\\' | '/'))
@@ -268,7 +270,7 @@ mod tests {
     fn parameters_may_have_names_that_no_header_has() {
         reads(
             "{mode=raise, filter[größe]=a, b c=d, $top=3, u=https://a.test/?x=1, y/z=2}",
-            Names::Parameters,
+            Names::Query,
             &[("mode", "raise"), ("filter[größe]", "a, b c=d"), ("$top", "3"), ("u", "https://a.test/?x=1, y/z=2")],
         );
     }
@@ -276,7 +278,7 @@ mod tests {
     proptest! {
         #[test]
         fn entries_put_together_again_are_the_map(text in "([A-Za-z]{1,3}=)?[a-cA-C=;,éß {}]{0,40}") {
-            for names in [Names::Headers, Names::Parameters] {
+            for names in [Names::Headers, Names::Query] {
                 let map = format!("{{{text}}}");
                 if let Some(inside) = inside(&map, names, false) {
                     let parts: Vec<_> = entries(inside, names).map(|(name, value)| format!("{name}={value}")).collect();

@@ -105,8 +105,8 @@ impl<'w> Object<'w> {
         self.object(name, |object| {
             for (key, value) in &entries {
                 let hidden = match names {
-                    Names::Headers => redactor.hides(key),
-                    Names::Parameters => redactor.hides_in_query(key),
+                    Names::Headers | Names::Path => redactor.hides(key),
+                    Names::Query => redactor.hides_in_query(key),
                 };
                 object.comma();
                 json::write_string(object.out, key);

@@ -167,8 +167,8 @@ impl<'a> Trace<'a> {
                 self.phase = Phase::Integration;
                 word == self.id
             }
-            Label::RequestPath => fill_map(&mut self.request.path, value, Names::Parameters, cut),
-            Label::RequestQuery => fill_map(&mut self.request.query, value, Names::Parameters, cut),
+            Label::RequestPath => fill_map(&mut self.request.path, value, Names::Path, cut),
+            Label::RequestQuery => fill_map(&mut self.request.query, value, Names::Query, cut),
             Label::RequestHeaders => fill_map(&mut self.request.headers, value, Names::Headers, cut),
             Label::RequestBody => fill_text(&mut self.request.body, value),
             Label::EndpointUri => fill_text(&mut self.endpoint().uri, word),
@@ -222,8 +222,8 @@ impl<'a> Trace<'a> {
             object.number("status", self.status);
             object.number("integrationLatency", self.endpoint.latency);
             object.object("request", |object| {
-                object.map("path", self.request.path, Names::Parameters);
-                object.map("query", self.request.query, Names::Parameters);
+                object.map("path", self.request.path, Names::Path);
+                object.map("query", self.request.query, Names::Query);
                 object.map("headers", self.request.headers, Names::Headers);
                 object.text("body", self.request.body);
             });
@@ -568,6 +568,7 @@ mod tests {
     fn credentials_in_maps_are_hidden_by_their_names() {
         says(
             &[
+                "Method request path: {key=k, token=t0}",
                 "Method request query string: {token=t0p, page=2, key=k3y}",
                 "Method request headers: {Cookie=a=h1; b=h2, Host=a.test, Authorization=A Credential=h3, Signature=h4}",
                 "Incoming identity: h5",
@@ -576,7 +577,8 @@ mod tests {
             ],
             &Redactor::new(std::iter::empty::<&str>()),
             r#"{"requestId":"r-1","complete":false,
-            "request":{"query":{"token":"[REDACTED]","page":"2","key":"[REDACTED]"},
+            "request":{"path":{"key":"k","token":"[REDACTED]"},
+            "query":{"token":"[REDACTED]","page":"2","key":"[REDACTED]"},
             "headers":{"Cookie":"[REDACTED]","Host":"a.test","Authorization":"[REDACTED]"}},
             "endpoint":{"requestHeaders":{"Accept":"*/*","X-Amz-Security-Token":"[REDACTED]"}},
             "authorizer":{"identity":"[REDACTED]"},

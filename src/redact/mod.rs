@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use self::encoding::Edit;
 use self::names::Names;
+pub(crate) use self::names::is_query_map;
 
 mod encoding;
 mod form;
@@ -87,6 +88,15 @@ impl Redactor {
     /// Writes a valid JSON value without white space between its tokens, credentials hidden.
     pub fn write_json(&self, value: &str, out: &mut Vec<u8>) {
         minify(&self.text(value), out);
+    }
+
+    /// Writes a valid JSON value as [`write_json`](Self::write_json) does, its members' names being those of query parameters.
+    pub fn write_query_json(&self, value: &str, out: &mut Vec<u8>) {
+        // The search knows the names of queries by the name of the map that they stand in.
+        const MAP: &str = r#"{"querystring":"#;
+        let map = format!("{MAP}{value}}}");
+        let shown = self.text(&map);
+        minify(shown.strip_prefix(MAP).and_then(|shown| shown.strip_suffix('}')).unwrap_or_default(), out);
     }
 }
 

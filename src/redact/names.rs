@@ -6,7 +6,7 @@
 use super::encoding::percent_decode;
 
 /// Names that are credentials wherever they stand.
-const ANYWHERE: [&str; 18] = [
+const ANYWHERE: [&str; 19] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -22,6 +22,8 @@ const ANYWHERE: [&str; 18] = [
     "api_key",
     // Also `$context.identity.apiKey`: the key itself, not its id.
     "apikey",
+    // The same key, where a Lambda authorizer answers it.
+    "usageidentifierkey",
     "password",
     "secret",
     // A presigned URL's: whoever has them can use it.
@@ -106,7 +108,7 @@ fn mark(endings: &mut [bool; ENDINGS], before: u8, last: u8) {
 }
 
 /// Returns whether the members of an object of this name are query parameters.
-pub(super) fn is_query_map(name: &str) -> bool {
+pub(crate) fn is_query_map(name: &str) -> bool {
     QUERY_MAPS.iter().any(|map| map.eq_ignore_ascii_case(name))
 }
 
