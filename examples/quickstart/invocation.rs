@@ -1,0 +1,36 @@
+//! One invocation of the function, from the payload's text to the answer's.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use apigw_log_forwarder::firehose::{FirehoseEvent, Verdict};
+use apigw_log_forwarder::forwarder::Forwarder;
+use apigw_log_forwarder::retry::Deadline;
+use apigw_log_forwarder::summary::Summary;
+use jiff::Timestamp;
+
+use crate::input::Input;
+
+/// Time that an invocation has.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What came of an invocation.
+pub(crate) struct Invocation {
+    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) summary: Summary,
+    /// From the payload's text to the answer's.
+    pub(crate) took: Duration,
+}
+
+impl Invocation {
+    /// Invokes the function with an event.
+    pub(crate) async fn run(forwarder: &Forwarder, input: &Input) -> Result<Self, Box<dyn Error>> {
+        let start = Instant::now();
+        let event = FirehoseEvent::parse(&input.payload)?;
+        let deadline = Deadline::of_invocation(TIMEOUT, start);
+        let (response, summary) = forwarder.handle(&event, Timestamp::now().as_millisecond(), deadline).await;
+        serde_json::to_vec(&response)?;
+        let took = start.elapsed();
+        Ok(Self { verdicts: response.records.iter().map(|answer| answer.result).collect(), summary, took })
+    }
+}

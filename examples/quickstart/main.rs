@@ -1,0 +1,157 @@
+//! The function at work on this machine: real HTTP on loopback, invented API Gateway logs, nothing to install or to set up.
+//!
+//! ```text
+//! cargo run --example quickstart
+//! cargo run --example quickstart -- --event events/mixed.json --set MAX_BATCH_BYTES=2000
+//! cargo run --example quickstart -- --serve
+//! cargo run --release --example quickstart -- --repeat 100 --kind access-json
+//! ```
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use lambda_runtime::tracing::subscriber::{self, filter::EnvFilter};
+
+#[path = "../generate_events/events/mod.rs"]
+pub mod events;
+#[path = "../../tests/loopback/mod.rs"]
+pub mod loopback;
+
+mod input;
+mod invocation;
+mod load;
+mod report;
+mod sample_events;
+mod serve;
+mod units;
+mod world;
+
+use events::bulk::Kind;
+use input::Input;
+use invocation::Invocation;
+use load::Load;
+use world::World;
+
+/// Runs the function on this machine: services on loopback, real HTTP, the sample events in events/.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// An event instead of every sample in events/; several are possible
+    #[arg(long, value_name = "FILE")]
+    event: Vec<PathBuf>,
+    /// A larger, invented event instead
+    #[arg(long, conflicts_with = "event", value_parser = PossibleValuesParser::new(KINDS.map(|(name, _)| name)).map(|name| kind(&name)))]
+    kind: Option<(&'static str, Kind)>,
+    /// The size of its payload, in millions of bytes
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "kind", value_parser = clap::value_parser!(u16).range(1..=100))]
+    megabytes: u16,
+    /// A load: the events so many times, and what that took
+    #[arg(long, value_name = "N")]
+    repeat: Option<NonZeroU64>,
+    /// Only the services, for the function as `cargo lambda watch` runs it
+    #[arg(long, conflicts_with_all = ["event", "kind", "repeat", "set"])]
+    serve: bool,
+    /// A setting of the function; several are possible
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// How many events to show as the analytics API got them
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    show: usize,
+    /// Show the function's own warnings and errors
+    #[arg(long)]
+    verbose: bool,
+}
+
+const KINDS: [(&str, Kind); 4] = [
+    ("access-json", Kind::AccessJson),
+    ("access-clf", Kind::AccessClf),
+    ("execution", Kind::Execution),
+    ("mixed", Kind::Mixed),
+];
+
+/// Finds the kind of a name that the parser has let in.
+fn kind(name: &str) -> (&'static str, Kind) {
+    KINDS.into_iter().find(|(known, _)| *known == name).unwrap_or(("mixed", Kind::Mixed))
+}
+
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Box::pin(run(Arguments::parse())).await {
+        Ok(code) => code,
+        // `quickstart | head` is no fault.
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            writeln!(io::stderr(), "error: {error}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    if arguments.verbose {
+        let filter = EnvFilter::new("off,apigw_log_forwarder=warn");
+        subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).without_time().init();
+    }
+    let out = &mut io::stdout();
+    let world = World::start().await;
+    if arguments.serve {
+        serve::serve(&world, out).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut inputs = inputs(&arguments)?;
+    if !arguments.set.is_empty() {
+        // What is expected of the samples is expected of the default settings.
+        for input in &mut inputs {
+            input.expected = None;
+        }
+    }
+    let forwarder = world.forwarder(&arguments.set).await?;
+
+    report::headline(&world, out)?;
+    let mut first = Vec::with_capacity(inputs.len());
+    for input in &inputs {
+        first.push(Invocation::run(&forwarder, input).await?);
+    }
+    let surprises = report::surprises(&inputs, &first);
+    match arguments.repeat {
+        None => {
+            report::table(&inputs, &first, out)?;
+            report::verdicts(&inputs, &surprises, out)?;
+            report::token(&first, out)?;
+            sample_events::show(&world.analytics, arguments.show, out)?;
+            report::hints(out)?;
+        }
+        Some(times) => {
+            report::verdicts(&inputs, &surprises, out)?;
+            let load = Load::run(&forwarder, &world.analytics, &inputs, &first, times).await?;
+            load.report(&inputs, out)?;
+            if load.differing > 0 {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(if surprises.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn inputs(arguments: &Arguments) -> Result<Vec<Input>, Box<dyn Error>> {
+    if let Some((name, kind)) = arguments.kind {
+        return Ok(vec![Input::bulk(name, kind, usize::from(arguments.megabytes) * 1_000_000)]);
+    }
+    if arguments.event.is_empty() {
+        return Input::samples();
+    }
+    arguments.event.iter().map(|file| Input::read(file)).collect()
+}
