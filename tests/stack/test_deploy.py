@@ -15,21 +15,25 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
 
-import boto3
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import pytest
 
 import cfn
+from conftest import ARCHITECTURE, REGION
 from processes import answers, free_ports, running, until
 
 HERE = pathlib.Path(__file__).resolve().parent
-REGION = "eu-west-1"
 STACK = "fwd"
 SECRET = "a secret: with /+%&= signs"
 LIFETIME = 4  # seconds that a token lives
+STAND_IN = "what-only-the-stand-in-asks-for"
 
 RELAY = """
 import base64, boto3, os
@@ -37,17 +41,6 @@ def handler(event, context):
     data = base64.b64decode(event["awslogs"]["data"])
     boto3.client("firehose", endpoint_url=os.environ["ENDPOINT"]).put_record(DeliveryStreamName=os.environ["STREAM"], Record={"Data": data})
 """
-
-
-@pytest.fixture(scope="session")
-def binary(tmp_path_factory):
-    """The function, from BINARY or as `sam build` makes it."""
-    if given := os.environ.get("BINARY"):
-        return pathlib.Path(given).resolve()
-    build = tmp_path_factory.mktemp("build")
-    command = ["sam", "build", "--build-dir", build, "--parameter-overrides", "Architecture=x86_64"]
-    subprocess.run(command, cwd=cfn.ROOT, check=True, timeout=1800)
-    return build / "Forwarder/bootstrap"
 
 
 @pytest.fixture(scope="session")
@@ -110,43 +103,6 @@ def analytics_api(tmp_path_factory, token_endpoint):
         yield AnalyticsApi(directory, port)
 
 
-class Cloud:
-    """The stand-in for AWS."""
-
-    def __init__(self, endpoint, directory):
-        self.endpoint = endpoint
-        self.directory = directory
-        self.environment = os.environ | {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": REGION,
-        }
-
-    def client(self, service):
-        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("cloud")
-    (port,) = free_ports(1)
-    settings = {
-        "AUTH": "true",  # the roles' policies are enforced
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "MINISTACK_REGION": REGION,
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        "TMPDIR": str(directory),
-    }
-    endpoint = f"http://127.0.0.1:{port}"
-    log = directory / "log"
-    with running([sys.executable, "-m", "ministack"], log, env=os.environ | settings, cwd=directory):
-        until(lambda: f"ministack does not answer:\n{log.read_text()[-3000:]}", answers(f"{endpoint}/_ministack/health"))
-        yield Cloud(endpoint, directory)
-
-
 class Stack:
     """The deployed stack."""
 
@@ -179,12 +135,17 @@ def stack(cloud, binary, token_endpoint, analytics_api):
     command = [
         "sam", "deploy", "--template-file", package / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--no-confirm-changeset", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
-        f"AnalyticsUrl={analytics_api.url}", f"TokenUrl={token_endpoint}/token", "Architecture=x86_64", "Archive=structured",
+        f"AnalyticsUrl={analytics_api.url}", f"TokenUrl={token_endpoint}/token", f"Architecture={ARCHITECTURE}", "Archive=structured",
         "LogGroupNames=/existing/orders", "ExecutionLogStages=a1b2c3d4e5/prod",
     ]  # fmt: skip
     result = subprocess.run(command, env=cloud.environment, cwd=package, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-3000:]
     deployed = Stack(cloud)
+    # The stand-in judges GetParameters as if it named no parameter; what AWS judges it by is tested with the template's permissions.
+    cloud.client("iam").put_role_policy(
+        RoleName=deployed.resource("ForwarderRole"), PolicyName=STAND_IN,
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"}]}),
+    )  # fmt: skip
     cloud.client("ssm").put_parameter(
         Name=deployed.outputs["CredentialsParameterName"],
         Type="SecureString",
@@ -259,7 +220,7 @@ def issued(token_endpoint):
 def function_log(cloud, stack):
     logs = cloud.client("logs")
     events = logs.filter_log_events(logGroupName=stack.outputs["FunctionLogGroupName"])["events"]
-    return "\n".join(event["message"] for event in events[-40:])
+    return "\n".join(event["message"] for event in events)
 
 
 def test_every_event_reaches_the_analytics_api_and_the_archive(cloud, stack, relay, analytics_api, token_endpoint):
@@ -275,7 +236,7 @@ def test_every_event_reaches_the_analytics_api_and_the_archive(cloud, stack, rel
         put(cloud, groups[2], "c", [f"({1000 + round_}) Starting execution for request: {1000 + round_}", f"({1000 + round_}) Method completed with status: 200"])
         wanted += 41
         until(
-            lambda: f"{len(analytics_api.accepted())} of {wanted} events arrived; the function says:\n{function_log(cloud, stack)}",
+            lambda: f"{len(analytics_api.accepted())} of {wanted} events arrived; the function says:\n{function_log(cloud, stack)[-4000:]}",
             lambda: len({event["id"] for event in analytics_api.accepted()}) >= wanted,
             seconds=90,
         )
@@ -324,6 +285,72 @@ def test_the_functions_log_names_no_secret(cloud, stack):
     assert token["access_token"] not in log
 
 
+class ReadApi:
+    """The log-reading API as API Gateway runs it: templates by Velocity, requests signed with the integration's role."""
+
+    def __init__(self, cloud, stack, velocity):
+        self.cloud, self.velocity = cloud, velocity
+        self.paths = cfn.load()["Resources"]["LogReadApi"]["Properties"]["DefinitionBody"]["paths"]
+        role = cloud.client("iam").get_role(RoleName=stack.resource("ReadRole"))["Role"]["Arn"]
+        given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="api")["Credentials"]
+        self.credentials = botocore.credentials.Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+    def __call__(self, path, body="", **parameters):
+        (operation,) = self.paths[path].values()
+        integration = operation["x-amazon-apigateway-integration"]
+        source = "path" if "{" in path else "query"
+        rendered = self.velocity([{"template": integration["requestTemplates"]["application/json"], source: parameters, "body": body}])[0]["output"]
+        prefix = "integration.request.header."
+        headers = {name.removeprefix(prefix): value.strip("'") for name, value in integration["requestParameters"].items()}
+        request = botocore.awsrequest.AWSRequest("POST", self.cloud.endpoint + "/", headers, rendered.encode())
+        botocore.auth.SigV4Auth(self.credentials, "logs", REGION).add_auth(request)
+        try:
+            with urllib.request.urlopen(urllib.request.Request(request.url, rendered.encode(), dict(request.headers)), timeout=30) as response:
+                return 200, json.loads(response.read())
+        except urllib.error.HTTPError as error:
+            template = integration["responses"]["4\\d{2}" if error.code < 500 else "default"]["responseTemplates"]["application/json"]
+            result = self.velocity([{"template": template, "body": error.read().decode()}])[0]
+            return result["status"] or (400 if error.code < 500 else 502), json.loads(result["output"])
+
+
+def test_the_log_reading_api_lists_reads_pages_and_searches_with_its_role(cloud, stack, velocity):
+    api = ReadApi(cloud, stack, velocity)
+    group = "/existing/pages"
+    cloud.client("iam").put_role_policy(
+        RoleName=stack.resource("ReadRole"), PolicyName="pages",
+        PolicyDocument=(json.dumps(cloud.client("iam").get_role_policy(RoleName=stack.resource("ReadRole"), PolicyName="read")["PolicyDocument"])
+                        .replace(stack.outputs["ApiAccessLogGroupName"], group)),
+    )  # fmt: skip
+    cloud.client("logs").create_log_group(logGroupName=group)
+    stream = "2026/11/21/[$LATEST]it's \"one\""
+    put(cloud, group, stream, [f"line {i} {'odd' if i % 2 else 'even'}" for i in range(25)])
+
+    status, answer = api("/streams", logGroupName=group, limit="5")
+    assert (status, [each["logStreamName"] for each in answer["logStreams"]]) == (200, [stream])
+
+    lines, parameters = [], {"logGroupName": group, "logStreamName": stream, "limit": "7", "startFromHead": "true"}
+    for _ in range(10):
+        status, answer = api("/events", **parameters)
+        assert status == 200, answer
+        lines += [each["message"] for each in answer["events"]]
+        if answer["nextForwardToken"] == parameters.get("nextToken"):
+            break
+        parameters["nextToken"] = answer["nextForwardToken"]
+    assert [line.split()[1] for line in lines] == [str(i) for i in range(25)]
+
+    status, answer = api("/search", logGroupName=group, filterPattern="odd", startTime="0")
+    assert (status, len(answer["events"])) == (200, 12)
+
+
+def test_the_log_reading_api_refuses_other_groups_and_says_what_is_not_there(cloud, stack, velocity):
+    api = ReadApi(cloud, stack, velocity)
+    cloud.client("logs").create_log_group(logGroupName="/somebody/elses")
+    status, answer = api("/search", logGroupName="/somebody/elses")
+    assert (status, answer["error"]["code"]) == (403, "Forbidden")
+    status, answer = api("/events", logGroupName=stack.outputs["ApiAccessLogGroupName"], logStreamName="none such")
+    assert (status, answer["error"]["code"]) == (404, "NotFound")
+
+
 def record(message):
     envelope = {
         "messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/existing/orders", "logStream": "s", "subscriptionFilters": [STACK],
@@ -332,10 +359,9 @@ def record(message):
     return base64.b64encode(gzip.compress(json.dumps(envelope).encode())).decode()
 
 
-def test_the_roles_policies_are_what_lets_the_function_work(cloud, stack):
-    """Without its policy the same function gets nothing from the store: the stand-in does enforce it, so the test above proves it enough."""
+def test_without_its_role_s_policies_the_function_is_refused(cloud, stack):
+    """So the stand-in does enforce them, and the tests above show that they are enough."""
     role = stack.resource("ForwarderRole")
-    cloud.client("iam").delete_role_policy(RoleName=role, PolicyName="token")
     client = cloud.client("lambda")
     original = client.get_function(FunctionName=stack.outputs["FunctionName"])["Configuration"]
     code = io.BytesIO()
@@ -343,11 +369,35 @@ def test_the_roles_policies_are_what_lets_the_function_work(cloud, stack):
         info = zipfile.ZipInfo("bootstrap")
         info.external_attr = 0o755 << 16
         archive.writestr(info, (cloud.directory / "package/code/bootstrap").read_bytes(), zipfile.ZIP_DEFLATED)
-    client.create_function(
-        FunctionName="without-policy", Runtime="provided.al2023", Role=original["Role"], Handler="bootstrap", Architectures=["x86_64"],
-        Code={"ZipFile": code.getvalue()}, Timeout=15, Environment=original["Environment"],
-    )  # fmt: skip
     event = {"invocationId": "i", "deliveryStreamArn": "", "region": REGION, "records": [{"recordId": "1", "approximateArrivalTimestamp": 0, "data": record("x")}]}
-    answer = client.invoke(FunctionName="without-policy", Payload=json.dumps(event))
-    (verdict,) = json.loads(answer["Payload"].read())["records"]
-    assert verdict["result"] == "ProcessingFailed"
+
+    def verdict(name):
+        """What a new environment of the same function, under the same role, says of a record."""
+        client.create_function(
+            FunctionName=name, Runtime="provided.al2023", Role=original["Role"], Handler="bootstrap", Architectures=[ARCHITECTURE],
+            Code={"ZipFile": code.getvalue()}, Timeout=15, Environment=original["Environment"],
+        )  # fmt: skip
+        until(f"{name} is not active", lambda: client.get_function(FunctionName=name)["Configuration"].get("State", "Active") == "Active")
+        answer = json.loads(client.invoke(FunctionName=name, Payload=json.dumps(event))["Payload"].read())
+        return answer["records"][0]["result"]
+
+    def version():
+        return cloud.client("ssm").get_parameter(Name=stack.outputs["TokenParameterName"])["Parameter"]["Version"]
+
+    def expire():
+        last = time.monotonic()
+        until("the clock to go on", lambda: time.monotonic() > last + LIFETIME + 0.5)
+
+    expire()
+    before = version()
+    assert verdict("with-its-policies") == "Ok"
+    assert version() == before + 1
+
+    # It may read, but no longer write: events are delivered, the token is not kept.
+    cloud.client("iam").delete_role_policy(RoleName=role, PolicyName="token")
+    expire()
+    assert verdict("without-writing") == "Ok"
+    assert version() == before + 1
+
+    cloud.client("iam").delete_role_policy(RoleName=role, PolicyName=STAND_IN)
+    assert verdict("without-reading") == "ProcessingFailed"

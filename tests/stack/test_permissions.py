@@ -169,3 +169,44 @@ def test_what_firehose_writes_is_compressed_once():
     assert destination["S3BackupConfiguration"]["Fn::If"][1]["CompressionFormat"] == "UNCOMPRESSED"
     assert destination["FileExtension"]["Fn::If"][:2] == ["ArchivesEvents", ".ndjson.gz"]
     assert "!{firehose:error-output-type}" in destination["ErrorOutputPrefix"]
+
+
+DEPLOY = cfn.load(".github/aws/deploy-roles.yaml")
+
+
+def actions_of(template, logical_id):
+    return [a for name, each in cfn.statements(template) if name == logical_id and each["Effect"] == "Allow" for a in cfn.as_list(each["Action"])]
+
+
+def test_only_a_job_of_the_environment_gets_the_deploy_role():
+    (trust,) = DEPLOY["Resources"]["DeployRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": {"Fn::Sub": "repo:${Repository}:environment:${Environment}"},
+        }
+    }
+
+
+def test_the_deploy_role_makes_nothing_itself():
+    actions = actions_of(DEPLOY, "DeployRole")
+    assert {action.split(":")[0] for action in actions} == {"cloudformation", "iam", "s3", "lambda", "cloudwatch"}
+    assert [action for action in actions if action.startswith("iam:")] == ["iam:PassRole"]
+    assert not [action for action in actions if "*" in action or "Delete" in action]
+
+
+def test_the_execution_role_makes_roles_of_the_stack_only_and_only_under_the_boundary():
+    for _, statement in cfn.statements(DEPLOY):
+        actions = set(cfn.as_list(statement["Action"]))
+        if statement["Effect"] == "Deny":
+            continue
+        assert not actions & {"*", "iam:*", "iam:DeleteRolePermissionsBoundary"}
+        if actions & {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"}:
+            assert statement["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": {"Ref": "Boundary"}}}
+        if any(action.startswith("iam:") for action in actions):
+            assert statement["Resource"] != "*"
+
+
+def test_the_boundary_lets_the_stacks_roles_do_what_they_are_for():
+    needed = {action for _, statement in granted() for action in cfn.as_list(statement["Action"])} - {"execute-api:Invoke"}
+    assert needed <= set(actions_of(DEPLOY, "Boundary"))

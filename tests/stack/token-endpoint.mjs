@@ -25,7 +25,7 @@ server.listen(0, '127.0.0.1', () => {
     ttl: { ClientCredentials: lifetime },
   });
   let issued = 0;
-  provider.on('client_credentials.issued', () => (issued += 1));
+  provider.on('grant.success', () => (issued += 1));
   const callback = provider.callback();
   server.on('request', async (request, response) => {
     if (request.url === '/check') {
