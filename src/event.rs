@@ -8,7 +8,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::access_log::AccessLog;
-use crate::execution_log::Request;
+use crate::execution_log::vended::{self, Vended};
+use crate::execution_log::{NotExecutionLine, Request, Stitcher};
 use crate::json;
 use crate::redact::Redactor;
 
@@ -24,7 +25,8 @@ pub struct Origin {
     /// `,"owner":…,"logGroup":…,"logStream":…`, as far as they are known.
     json: Vec<u8>,
     log_group: String,
-    api_and_stage: Option<(String, String)>,
+    api_id: Option<String>,
+    stage: Option<String>,
 }
 
 impl Origin {
@@ -35,11 +37,12 @@ impl Origin {
         for (key, value) in [("owner", owner), ("logGroup", log_group), ("logStream", log_stream)] {
             write_field(&mut json, key, Some(value).filter(|value| !value.is_empty()));
         }
-        let api_and_stage = log_group
+        let (api_id, stage) = log_group
             .strip_prefix(EXECUTION_LOG_GROUP)
             .and_then(|rest| rest.split_once('/'))
-            .map(|(api, stage)| (api.to_owned(), stage.to_owned()));
-        Self { json, log_group: log_group.to_owned(), api_and_stage }
+            .map(|(api_id, stage)| (api_id.to_owned(), stage.to_owned()))
+            .unzip();
+        Self { json, log_group: log_group.to_owned(), api_id, stage }
     }
 
     /// Returns the name of the log group; empty where it is not known.
@@ -88,11 +91,46 @@ impl Head<'_> {
         out.push(b'}');
     }
 
-    /// Writes the event of one request's execution-log lines; `vended` tells API and stage where the log group does not.
-    pub fn write_execution(&self, request: &Request<HeadAndApi>, redactor: &Redactor, out: &mut Vec<u8>) {
-        let api = request.head.api.as_ref();
-        self.write("execution", redactor, out);
-        self.write_api(api.map(|(api, _)| api.as_str()), api.map(|(_, stage)| stage.as_str()), out);
+    /// Gives the line of the record at index `record` to the stitcher, if it is part of a request's execution log: a line of
+    /// an execution-log group, or a vended record of any.
+    ///
+    /// # Errors
+    /// If it is neither; it is not taken.
+    pub fn stitch(
+        &self,
+        line: &str,
+        record: usize,
+        stitcher: &mut Stitcher<Head<'static>>,
+    ) -> Result<(), NotExecutionLine> {
+        if self.origin.holds_execution_logs() {
+            let taken = stitcher.push(self.origin.log_group(), line, record, || self.clone().into_owned());
+            if taken.is_ok() {
+                return taken;
+            }
+        }
+        let vended = vended::parse(line).ok_or(NotExecutionLine)?;
+        stitcher.push_vended(&vended, record, || self.of_vended(&vended))
+    }
+
+    /// The head of a vended record, which tells its API and stage and, where no log event does, its time.
+    fn of_vended(&self, vended: &Vended<'_>) -> Head<'static> {
+        let mut head = self.clone().into_owned();
+        let mut origin = Origin::clone(&head.origin);
+        if origin.log_group.is_empty()
+            && let Some(timestamp) = vended.timestamp_ms().and_then(valid_timestamp)
+        {
+            head.timestamp = timestamp;
+        }
+        origin.api_id = origin.api_id.or_else(|| vended.api_id().map(str::to_owned));
+        origin.stage = origin.stage.or_else(|| vended.stage().map(str::to_owned));
+        head.origin = Arc::new(origin);
+        head
+    }
+
+    /// Writes the event of one request's execution-log lines.
+    pub fn write_execution(request: &Request<Head<'static>>, redactor: &Redactor, out: &mut Vec<u8>) {
+        request.head.write("execution", redactor, out);
+        request.head.write_api(None, None, out);
         out.extend_from_slice(b",\"execution\":");
         request.write(redactor, out);
         if request.truncated() {
@@ -129,21 +167,11 @@ impl Head<'_> {
         }
     }
 
-    /// Writes API and stage: those of the log group's name, else those that the line tells.
+    /// Writes API and stage: those of the origin, else those that the line tells.
     fn write_api(&self, api_id: Option<&str>, stage: Option<&str>, out: &mut Vec<u8>) {
-        let of_group = self.origin.api_and_stage.as_ref();
-        write_field(out, "apiId", of_group.map(|(api, _)| api.as_str()).or(api_id));
-        write_field(out, "stage", of_group.map(|(_, stage)| stage.as_str()).or(stage));
+        write_field(out, "apiId", self.origin.api_id.as_deref().or(api_id));
+        write_field(out, "stage", self.origin.stage.as_deref().or(stage));
     }
-}
-
-/// What is kept of the first line of a request until its last has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadAndApi {
-    /// The head of the request's event.
-    pub head: Head<'static>,
-    /// API and stage of a vended record.
-    pub api: Option<(String, String)>,
 }
 
 fn write_field(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
@@ -253,7 +281,7 @@ mod tests {
     fn the_execution_log_group_names_api_and_stage() {
         let origin = Origin::new("1", "API-Gateway-Execution-Logs_abc123/prod", "s");
         assert!(origin.holds_execution_logs());
-        assert_eq!(origin.api_and_stage, Some(("abc123".to_owned(), "prod".to_owned())));
+        assert_eq!((origin.api_id.as_deref(), origin.stage.as_deref()), (Some("abc123"), Some("prod")));
         assert!(!Origin::new("1", "/aws/apigateway/x", "s").holds_execution_logs());
     }
 

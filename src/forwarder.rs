@@ -20,8 +20,8 @@ use crate::batch::{Batch, Limits, Packer, Share};
 use crate::client::{self, ClientError, SdkTransport};
 use crate::config::{Archive, DeliverySettings, Settings};
 use crate::delivery::{Delivery, Invocation};
-use crate::event::{self, Head, HeadAndApi, Ids, Origin};
-use crate::execution_log::{Stitcher, vended};
+use crate::event::{self, Head, Ids, Origin};
+use crate::execution_log::{NotExecutionLine, Stitcher};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
 use crate::json::Str;
 use crate::ledger::{Ledger, Totals};
@@ -152,7 +152,7 @@ struct Run<'a> {
     forwarder: &'a Forwarder,
     ledger: Ledger,
     packer: Packer,
-    stitcher: Stitcher<HeadAndApi>,
+    stitcher: Stitcher<Head<'static>>,
     /// Lines that the stitcher has taken.
     stitched: usize,
     archives: Option<Archives>,
@@ -231,35 +231,22 @@ impl Run<'_> {
         self.ledger.line(record, head.timestamp);
         let Settings { formats, redactor, .. } = &self.forwarder.settings;
         if head.origin.holds_execution_logs() {
-            let keep = || HeadAndApi { head: head.clone().into_owned(), api: None };
-            return match self.stitcher.push(head.origin.log_group(), line, record, keep) {
-                Ok(()) => self.stitched += 1,
+            return match self.stitch(record, head, line) {
+                Ok(()) => {}
                 Err(error) => self.text(record, head, line, &error).await,
             };
         }
         match formats.parse(line) {
-            Ok(log) if log.format().is_none() && self.vended(record, head, line) => {}
+            // Whatever a format takes is an access log; other JSON may be a vended execution record.
+            Ok(log) if log.format().is_none() && self.stitch(record, head, line).is_ok() => {}
             Ok(log) => self.pack(record, head, |out| head.write_access(&log, redactor, out)).await,
             Err(error) => self.text(record, head, line, &error).await,
         }
     }
 
-    /// Takes a JSON line if it is a vended execution record.
-    fn vended(&mut self, record: usize, head: &Head<'_>, line: &str) -> bool {
-        let Some(vended) = vended::parse(line) else { return false };
-        let keep = || {
-            let mut head = head.clone().into_owned();
-            // A bare record has no log event to tell the time.
-            if head.origin.log_group().is_empty()
-                && let Some(timestamp) = vended.timestamp_ms().and_then(event::valid_timestamp)
-            {
-                head.timestamp = timestamp;
-            }
-            let api = vended.api_id().zip(vended.stage()).map(|(api, stage)| (api.to_owned(), stage.to_owned()));
-            HeadAndApi { head, api }
-        };
-        let taken = self.stitcher.push_vended(&vended, record, keep).is_ok();
-        self.stitched += usize::from(taken);
+    fn stitch(&mut self, record: usize, head: &Head<'_>, line: &str) -> Result<(), NotExecutionLine> {
+        let taken = head.stitch(line, record, &mut self.stitcher);
+        self.stitched += usize::from(taken.is_ok());
         taken
     }
 
@@ -293,8 +280,8 @@ impl Run<'_> {
     async fn finish(mut self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals, Duration) {
         let redactor = &self.forwarder.settings.redactor;
         for request in std::mem::take(&mut self.stitcher).finish() {
-            let head = &request.head.head;
-            self.pack_shares(&head.id, &request.shares, |out| head.write_execution(&request, redactor, out)).await;
+            let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
+            self.pack_shares(&request.head.id, &request.shares, write).await;
         }
         if let Some(batch) = std::mem::replace(&mut self.packer, Packer::new(self.forwarder.limits())).finish() {
             self.deliveries.start(batch, &mut self.ledger).await;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch};
-use apigw_log_forwarder::event::{self, Head, HeadAndApi, Ids, Origin};
-use apigw_log_forwarder::execution_log::{Request, Stitcher, vended};
+use apigw_log_forwarder::event::{self, Head, Ids, Origin};
+use apigw_log_forwarder::execution_log::{Request, Stitcher};
 use apigw_log_forwarder::json::Str;
 use apigw_log_forwarder::redact::Redactor;
 use apigw_log_forwarder::subscription::{self, Content};
@@ -95,7 +95,7 @@ struct Explainer<'a> {
     formats: &'a Formats,
     is_set: bool,
     redactor: &'a Redactor,
-    stitcher: Stitcher<HeadAndApi>,
+    stitcher: Stitcher<Head<'static>>,
     outcome: Explained,
 }
 
@@ -104,8 +104,7 @@ impl Explainer<'_> {
     fn line(&mut self, position: usize, head: &Head<'_>, line: &str) {
         let number = position + 1;
         if head.origin.holds_execution_logs() {
-            let keep = || HeadAndApi { head: head.clone().into_owned(), api: None };
-            if let Err(error) = self.stitcher.push(head.origin.log_group(), line, position, keep) {
+            if let Err(error) = head.stitch(line, position, &mut self.stitcher) {
                 let event = written(|out| head.write_text(line, &error, self.redactor, out));
                 let note = format!(
                     "line {number}: text, as it starts with {error}\n{}",
@@ -117,7 +116,7 @@ impl Explainer<'_> {
         }
         let formats = self.formats;
         match formats.parse(line) {
-            Ok(log) if log.format().is_none() && self.vended(position, head, line) => {}
+            Ok(log) if log.format().is_none() && head.stitch(line, position, &mut self.stitcher).is_ok() => {}
             Ok(log) => {
                 let event = written(|out| head.write_access(&log, self.redactor, out));
                 let note = format!("line {number}: {}\n", self.describe(&log, line));
@@ -128,20 +127,6 @@ impl Explainer<'_> {
                 self.fail(format!("line {number}: text, as {error}\n{}", place(&error, line)), Some(event));
             }
         }
-    }
-
-    fn vended(&mut self, position: usize, head: &Head<'_>, line: &str) -> bool {
-        let Some(vended) = vended::parse(line) else { return false };
-        let keep = || {
-            let mut head = head.clone().into_owned();
-            let own = vended.timestamp_ms().and_then(event::valid_timestamp);
-            if let Some(timestamp) = own.filter(|_| head.origin.log_group().is_empty()) {
-                head.timestamp = timestamp;
-            }
-            let api = vended.api_id().zip(vended.stage()).map(|(api, stage)| (api.to_owned(), stage.to_owned()));
-            HeadAndApi { head, api }
-        };
-        self.stitcher.push_vended(&vended, position, keep).is_ok()
     }
 
     fn fail(&mut self, note: String, event: Option<String>) {
@@ -182,7 +167,7 @@ impl Explainer<'_> {
     /// Writes the requests that the lines were stitched to.
     fn finish(mut self) -> Explained {
         for request in self.stitcher.finish() {
-            let event = written(|out| request.head.head.write_execution(&request, self.redactor, out));
+            let event = written(|out| Head::write_execution(&request, self.redactor, out));
             self.outcome.steps.push(Step { note: contributors(&request), event: Some(event) });
         }
         self.outcome

@@ -281,3 +281,34 @@ async fn a_request_that_spreads_over_records_is_one_event_of_both() {
     world.analytics.refuse(422, |event| event["execution"]["complete"] == true);
     assert_eq!(world.results(&records).await, ["ProcessingFailed"; 2]);
 }
+
+#[tokio::test]
+async fn a_vended_record_is_stitched_in_any_group() {
+    let world = World::start(&[]).await;
+    let vended = |text: &str| {
+        json!({
+            "resource_arn": "arn:aws:apigateway:eu-west-1::/restapis/abc123/stages/prod",
+            "event_timestamp": 1_795_287_541_000_i64,
+            "api_id": "abc123",
+            "stage": "prod",
+            "resource_path": "/pets",
+            "http_method": "GET",
+            "payload": format!("(r-1) {text}"),
+        })
+        .to_string()
+    };
+    let (start, end) = (vended("Starting execution for request: r-1"), vended("Method completed with status: 200"));
+    let records = [
+        gzip(envelope("API-Gateway-Execution-Logs_abc123/prod", 0, &[&start])),
+        gzip(envelope("/aws/vendedlogs/executions", 1, &[&end])),
+        vended("Method completed with status: 201").replace("r-1", "r-2").into_bytes(),
+    ];
+    assert_eq!(world.results(&records).await, ["Dropped"; 3]);
+    let events = world.analytics.accepted_events();
+    assert_eq!(events.len(), 2);
+    let expected =
+        json!({"requestId": "r-1", "complete": true, "method": "GET", "resourcePath": "/pets", "status": 200});
+    assert_eq!(events[0]["execution"], expected);
+    assert_eq!((&events[1]["apiId"], &events[1]["stage"]), (&json!("abc123"), &json!("prod")));
+    assert_eq!(events[1]["timestamp"], "2026-11-21T18:59:01.000Z");
+}
