@@ -208,12 +208,14 @@ impl Fields<'_> {
         if self.hides(key, node, in_query) {
             return json::write_string(out, REDACTED);
         }
+        if in_query || is_query_map(key) {
+            return self.redactor.write_query_json(raw, out);
+        }
         match Cursor::new(raw).string() {
             Ok(string) => {
                 let value = Value::json(string);
                 free_text(value, &value.characters(), |_| false, self.redactor, out);
             }
-            Err(_) if in_query || is_query_map(key) => self.redactor.write_query_json(raw, out),
             Err(_) => self.redactor.write_json(raw, out),
         }
     }
@@ -406,6 +408,14 @@ mod tests {
 
     #[test]
     fn the_members_of_a_query_map_are_query_parameters() {
+        hidden(
+            r#"{"id":"$context.requestId"}"#,
+            r#"{"id":"1c9d-22","querystring":"{code=s3cr3t, p=a}","queryString":"key=s3cr3t&p=a"}"#,
+            concat!(
+                r#","context":{"requestId":"1c9d-22"},"#,
+                r#""fields":{"querystring":"{code=[REDACTED], p=a}","queryString":"key=[REDACTED]&p=a"}"#
+            ),
+        );
         hidden(
             r#"{"id":"$context.requestId"}"#,
             r#"{"id":"1c9d-22","queryStringParameters":{"code":"s3cr3t","p":"a"},"code":200,"multiValueQueryStringParameters":{"key":["s3cr3t"]}}"#,

@@ -149,8 +149,10 @@ fn goes_on(header: &str, name: &str, value: &str) -> bool {
     let Some((_, parameters)) = LISTS.iter().find(|(list, _)| list.eq_ignore_ascii_case(header)) else {
         return false;
     };
+    // A header of one word seldom has a value in quotes; a parameter of a credential mostly does.
+    let quoted = parameters.contains(&"nonce") && value.starts_with('"') && !name.contains('-');
     let oauth = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("oauth_"));
-    oauth || parameters.iter().any(|parameter| parameter.eq_ignore_ascii_case(name))
+    oauth || quoted || parameters.iter().any(|parameter| parameter.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -247,6 +249,10 @@ mod tests {
                 ("Authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=f00"),
                 ("Host", "a.test"),
             ],
+        );
+        headers(
+            "{Authorization=Hawk id=\"x\", ts=\"1\", mac=\"f00\", If-None-Match=\"e\"}",
+            &[("Authorization", "Hawk id=\"x\", ts=\"1\", mac=\"f00\""), ("If-None-Match", "\"e\"")],
         );
         headers(
             "{proxy-authorization=OAuth oauth_consumer_key=\"k\", oauth_token=\"t\", via=b}",

@@ -43,14 +43,20 @@ impl Scan<'_> {
                     let colon = self.after_space(string.next);
                     if depth > 0 && string.closed && self.byte(colon) == Some(b':') {
                         let value = self.after_space(colon + 1);
-                        let Some(after) = self.member(&string, value, query.is_some()) else {
-                            at = value;
-                            if query.is_none() && self.byte(at) == Some(b'{') && self.key_is(&string, is_query_map) {
-                                query = Some(depth + 1);
+                        match self.member(&string, value, query.is_some()) {
+                            Some(after) => at = after,
+                            None if self.byte(value) == Some(b'"') && self.key_is(&string, is_query_map) => {
+                                at = self.query_string(value);
                             }
-                            continue;
-                        };
-                        at = after;
+                            None => {
+                                at = value;
+                                let opens = self.byte(at) == Some(b'{');
+                                if opens && query.is_none() && self.key_is(&string, is_query_map) {
+                                    query = Some(depth + 1);
+                                }
+                                continue;
+                            }
+                        }
                     } else {
                         at = string.next;
                         self.inside_string(string.content);
@@ -81,6 +87,13 @@ impl Scan<'_> {
         } else {
             Some(self.hide_json_value(value, Quotes::JSON))
         }
+    }
+
+    /// Searches the string at `start`, a query map in Java's notation or a query as it stood; returns where it ends.
+    fn query_string(&mut self, start: usize) -> usize {
+        let string = quotes::string(self.text, start + 1, b'"', 0);
+        self.inside_query_string(string.content);
+        string.next
     }
 
     fn key_is(&self, key: &Quoted, holds: impl Fn(&str) -> bool) -> bool {

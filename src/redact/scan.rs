@@ -30,6 +30,8 @@ pub(super) struct Scan<'a> {
     pub(super) text: &'a str,
     /// How many texts this one stands in.
     nesting: usize,
+    /// Whether a map that the text holds is that of a query.
+    is_query: bool,
     /// The `{name=value, …}` that the search is in.
     map: Option<Map>,
     /// The end of the last percent-encoded word that was decoded.
@@ -57,11 +59,12 @@ enum Place {
 
 /// Finds what is to be replaced in `text`, in order.
 pub(super) fn find(names: &Names, text: &str) -> Vec<Edit> {
-    find_at(names, text, 0)
+    find_at(names, text, 0, false)
 }
 
-fn find_at(names: &Names, text: &str, nesting: usize) -> Vec<Edit> {
-    let mut scan = Scan { names, text, nesting, map: None, decoded_to: 0, parameter_end: 0, edits: Vec::new() };
+fn find_at(names: &Names, text: &str, nesting: usize, is_query: bool) -> Vec<Edit> {
+    let mut scan =
+        Scan { names, text, nesting, is_query, map: None, decoded_to: 0, parameter_end: 0, edits: Vec::new() };
     if nesting < MAX_NESTING && form::is_form(text) {
         scan.form();
     } else {
@@ -176,16 +179,20 @@ impl Scan<'_> {
         let before = self.text.get(..at).unwrap_or_default().trim_end_matches([' ', ':', '=']);
         let last = before.rfind(|c: char| !c.is_ascii_alphabetic()).map_or(0, |at| at + 1);
         let word = before.get(last..).unwrap_or_default();
-        let query = is_query_map(word) || word == "string" && before.ends_with("query string");
+        let query = self.is_query || is_query_map(word) || word == "string" && before.ends_with("query string");
         self.map = Some(if query { Map::Query } else { Map::Headers });
     }
 
     /// Searches a text inside this one.
     fn inside(&mut self, range: Range<usize>, encoding: Encoding) {
+        self.inside_one(range, encoding, false);
+    }
+
+    fn inside_one(&mut self, range: Range<usize>, encoding: Encoding, is_query: bool) {
         let start = range.start;
         let text = self.text.get(range).unwrap_or_default();
         if may_hide(self.names, text) {
-            let edits = find_at(self.names, &encoding.decode(text), self.nesting + 1);
+            let edits = find_at(self.names, &encoding.decode(text), self.nesting + 1, is_query);
             self.edits.extend(encoding.map_back(text, start, edits));
         }
     }
@@ -193,6 +200,11 @@ impl Scan<'_> {
     /// Searches the content of a JSON string.
     pub(super) fn inside_string(&mut self, content: Range<usize>) {
         self.inside(content, Encoding::JsonString);
+    }
+
+    /// Searches the content of a JSON string that is a query, or a map of its parameters.
+    pub(super) fn inside_query_string(&mut self, content: Range<usize>) {
+        self.inside_one(content, Encoding::JsonString, true);
     }
 
     /// Searches the percent-encoded word around the `%` at `at`, if that starts a separator.

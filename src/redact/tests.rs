@@ -39,6 +39,7 @@ fn maps_of_headers_lose_credentials_and_keep_the_other_headers() {
         "{Authorization=AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host;date, Signature=0a1b, Host=h}",
         "{Authorization=[REDACTED], Host=h}",
     );
+    becomes("{Authorization=OAuth realm=\"x\", oauth_token=\"a\", Host=h}", "{Authorization=[REDACTED], Host=h}");
     becomes(
         "{Authorization=[Bearer abc], Set-Cookie=[a=b; Path=/, c=d]}",
         "{Authorization=[REDACTED], Set-Cookie=[REDACTED], c=d]}",
@@ -148,6 +149,10 @@ fn json_loses_values_of_any_type_and_stays_json() {
 
 #[test]
 fn the_query_of_a_proxied_request_loses_the_names_of_queries() {
+    becomes(
+        r#"{"params":{"querystring":"{code=a, p=b}","header":"{code=a, Cookie=b}"}}"#,
+        r#"{"params":{"querystring":"{code=[REDACTED], p=b}","header":"{code=a, Cookie=[REDACTED]}"}}"#,
+    );
     becomes(
         r#"{"queryStringParameters":{"code":"a","p":"b"},"multiValueQueryStringParameters":{"key":["a","b"]},"key":"c"}"#,
         r#"{"queryStringParameters":{"code":"[REDACTED]","p":"b"},"multiValueQueryStringParameters":{"key":"[REDACTED]"},"key":"c"}"#,

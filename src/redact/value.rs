@@ -122,8 +122,8 @@ fn map_value(text: &str, name: &str) -> usize {
             b'\n' | b'\r' => return at,
             b'}' if bytes.get(at + 1).is_none_or(|next| !next.is_ascii_alphanumeric()) => return at,
             b',' if bytes.get(at + 1) == Some(&b' ') => {
-                let next = next_name(text.get(at + 2..).unwrap_or_default());
-                if next.is_some_and(|(next, separator)| separator == b'=' && !continues(name, next)) {
+                let rest = text.get(at + 2..).unwrap_or_default();
+                if next_name(rest).is_some_and(|(next, separator)| separator == b'=' && !continues(name, next, rest)) {
                     return at;
                 }
             }
@@ -151,7 +151,7 @@ fn line(text: &str, name: &str, quote: Option<char>) -> usize {
             b'"' | b'\'' if quote == Some(char::from(*byte)) => return before_escapes(text, at),
             b',' | b';' if !is_cookie(name) => {
                 let (_, rest) = split_blanks(text.get(at + 1..).unwrap_or_default());
-                if next_name(rest).is_some_and(|(next, _)| !continues(name, next)) {
+                if next_name(rest).is_some_and(|(next, _)| !continues(name, next, rest)) {
                     return trimmed(text, at);
                 }
             }
@@ -192,7 +192,9 @@ fn credential(text: &str) -> Option<usize> {
         return None;
     }
     match next_name(rest) {
-        Some((parameter, b'=')) if continues("authorization", parameter) => Some(line(text, "authorization", None)),
+        Some((parameter, b'=')) if continues("authorization", parameter, rest) => {
+            Some(line(text, "authorization", None))
+        }
         _ => Some(scheme + gap + trimmed(rest, one_word(rest, ""))),
     }
 }
@@ -214,9 +216,11 @@ fn split_blanks(text: &str) -> (usize, &str) {
     (text.len() - rest.len(), rest)
 }
 
-/// Returns whether `next` goes on with the value of `name` rather than being a name of its own.
-fn continues(name: &str, next: &str) -> bool {
-    is_authorization(name) && PARAMETERS.iter().any(|parameter| parameter.eq_ignore_ascii_case(next))
+/// Returns whether `next`, at the start of `text`, goes on with the value of `name` rather than being a name of its own: a
+/// known parameter of a credential, or any other with a value in quotes, which headers with one word for a name do not have.
+fn continues(name: &str, next: &str, text: &str) -> bool {
+    let quoted = || !next.contains('-') && text.as_bytes().get(next.len() + 1) == Some(&b'"');
+    is_authorization(name) && (PARAMETERS.iter().any(|parameter| parameter.eq_ignore_ascii_case(next)) || quoted())
 }
 
 /// Leaves out the backslashes before the quote at `end`.
@@ -256,6 +260,7 @@ mod tests {
         ends(Ending::MapValue, "Cookie", "a{b}c}", "a{b}c");
         ends(Ending::MapValue, "Cookie", "a, b\nC=d", "a, b");
         ends(Ending::MapValue, "Authorization", "Digest username=a, realm=b, Host=c", "Digest username=a, realm=b");
+        ends(Ending::MapValue, "Authorization", "Hawk id=\"a\", mac=\"b\", Host=c", "Hawk id=\"a\", mac=\"b\"");
     }
 
     #[test]
