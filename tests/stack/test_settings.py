@@ -1,5 +1,6 @@
 """One set of settings: the code reads it, the template fills it, the README explains it."""
 
+import json
 import re
 
 import cfn
@@ -71,6 +72,12 @@ def test_the_function_is_built_from_the_package_and_answers_within_firehoses_pat
     assert TEMPLATE["Mappings"]["MostOfTimeout"] == {str(each): {"Milliseconds": each * 800} for each in timeouts}
 
 
+def test_a_changed_parameter_comes_into_force():
+    # Firehose invokes the alias; SAM publishes no version when only a parameter changes.
+    assert TEMPLATE["Resources"]["ForwarderAlias"]["Properties"]["FunctionVersion"] == "$LATEST"
+    assert "AutoPublishAlias" not in FUNCTION
+
+
 def test_the_environment_fits_lambdas_limit_with_the_longest_formats_that_are_allowed():
     # 4 KB in all; the rest of the settings takes well under 1 KB.
     assert len(PARAMETERS["AccessLogFormat"]["Default"]) < 1000
@@ -112,7 +119,9 @@ def test_the_alarms_and_the_dashboard_read_metrics_that_the_function_writes():
     for alarm in cfn.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values():
         if alarm["Properties"]["Namespace"] == {"Ref": "MetricsNamespace"}:
             own.add(alarm["Properties"]["MetricName"])
-    own |= set(re.findall(r'"\$\{MetricsNamespace\}", "(\w+)"', TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]))
+    dashboard = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert json.loads(re.sub(r"\$\{[^}]+\}", "x", dashboard))["widgets"]
+    own |= set(re.findall(r'"\$\{MetricsNamespace\}", "(\w+)"', dashboard))
     assert len(own) > 20
     for metric in own:
         assert f'"{metric}"' in code, metric
