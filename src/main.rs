@@ -8,7 +8,7 @@ use apigw_log_forwarder::client::{self, ClientError};
 use apigw_log_forwarder::config::{Settings, SettingsError};
 use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse};
 use apigw_log_forwarder::forwarder::Forwarder;
-use apigw_log_forwarder::retry::Deadline;
+use apigw_log_forwarder::retry::{self, Deadline};
 use aws_config::BehaviorVersion;
 use lambda_runtime::tracing::subscriber::{self, filter::EnvFilter};
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
@@ -51,8 +51,7 @@ async fn start() -> Result<Forwarder, StartError> {
 /// Handles one event. Faults of data and destination are verdicts; only a payload that holds no records at all is an error.
 async fn handle(forwarder: &Forwarder, event: LambdaEvent<Box<RawValue>>) -> Result<FirehoseResponse, Diagnostic> {
     let now = epoch_milliseconds();
-    let left = Duration::from_millis(event.context.deadline.saturating_sub(now));
-    let deadline = Deadline::of_invocation(left, Instant::now());
+    let deadline = Deadline::of_invocation(retry::time_left(event.context.deadline, now), Instant::now());
     let records = FirehoseEvent::parse(event.payload.get()).map_err(|error| refuse_event(&error))?;
     let (response, summary) = forwarder.handle(&records, i64::try_from(now).unwrap_or(i64::MAX), deadline).await;
     summary.log();

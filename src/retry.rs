@@ -56,6 +56,15 @@ impl Deadline {
     }
 }
 
+/// Returns how much time an invocation has: `deadline` and `now` are in milliseconds since the Unix epoch.
+///
+/// `cargo lambda watch` writes `600000` there, a duration. No deadline lies in the first day of 1970, so that is read as one.
+#[must_use]
+pub fn time_left(deadline: u64, now: u64) -> Duration {
+    const DAY: u64 = 24 * 3600 * 1000;
+    Duration::from_millis(if deadline < DAY { deadline } else { deadline.saturating_sub(now) })
+}
+
 /// Returns the pause after the attempt of this number, counted from 1: exponential, and by `random` (0 to 1) between half and
 /// the whole of it, so that those who failed together do not come back together.
 #[must_use]
@@ -104,6 +113,15 @@ mod tests {
         for odd in ["", "soon", "-1", "1.5", "Sat, 99 Nov 2026"] {
             assert_eq!(retry_after(odd, now), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn a_deadline_of_1970_is_a_duration() {
+        let now = 1_795_287_540_000;
+        assert_eq!(time_left(now + 30_000, now), Duration::from_secs(30));
+        assert_eq!(time_left(now - 1, now), Duration::ZERO);
+        assert_eq!(time_left(600_000, now), Duration::from_mins(10));
+        assert_eq!(time_left(86_400_000, now), Duration::ZERO);
     }
 
     #[test]

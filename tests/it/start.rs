@@ -62,3 +62,11 @@ async fn nothing_goes_out_before_the_first_event() {
     world.runtime.received(1).await;
     assert_eq!((world.analytics.count(), world.endpoint.count(), world.store.requests().len()), (0, 0, 0));
 }
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_not_told_anything() {
+    let proxy = crate::loopback::AnalyticsApi::start().await;
+    let world = World::start(&[("HTTP_PROXY", &proxy.url()), ("http_proxy", &proxy.url())]).await;
+    assert_eq!(world.results(&[crate::world::gzip(crate::world::envelope("g", 0, &["x"]))]).await, ["Dropped"]);
+    assert_eq!(proxy.count(), 0);
+}

@@ -120,6 +120,7 @@ impl Server {
         self.log.with(|entries| {
             for request in entries.requests.iter_mut().filter(|request| request.finished.is_some()) {
                 request.body = Bytes::new();
+                request.headers = HeaderMap::new();
             }
         });
     }
