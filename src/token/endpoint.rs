@@ -272,7 +272,7 @@ mod tests {
     const NOW: i64 = 1_795_283_940;
 
     fn expiry(body: &str) -> Result<i64, EndpointError> {
-        token(body.as_bytes(), NOW, Duration::from_secs(300)).map(|token| token.expires_at - NOW)
+        token(body.as_bytes(), NOW, Duration::from_mins(5)).map(|token| token.expires_at - NOW)
     }
 
     #[test]

@@ -344,6 +344,7 @@ impl Tokens {
     async fn renew(&self, need: Need<'_>, deadline: Deadline) -> Result<Option<Bearer>, TokenError> {
         let start = Instant::now();
         let (mut renewal, mut step) = Renewal::start(matches!(need, Need::Early));
+        let mut pauses = 0;
         let mut found = None;
         let mut refusal = None;
         loop {
@@ -359,8 +360,9 @@ impl Tokens {
                 Step::Claim { version, dead_at } => {
                     self.ask(Action::Put, patience, self.store.claim(version, dead_at)).await.map(Event::Written)
                 }
-                Step::Pause(longest) => {
-                    let pause = longest.mul_f64(0.5 + 0.5 * fastrand::f64());
+                Step::Pause => {
+                    let pause = renewal::pause(pauses, fastrand::f64());
+                    pauses += 1;
                     // One that does not fit is left out: it is the last look.
                     if let Some(then) = patience.after(pause, Instant::now()) {
                         tokio::time::sleep_until(then.into()).await;
@@ -371,7 +373,18 @@ impl Tokens {
                 Step::Leave => return Ok(None),
                 Step::Ask => break,
             };
-            let event = outcome.unwrap_or_else(|error| self.event(refusal.insert(error)));
+            let event = match outcome {
+                Ok(Event::Paused) => Event::Paused,
+                Ok(event) => {
+                    refusal = None;
+                    event
+                }
+                Err(error) => self.event(refusal.insert(error)),
+            };
+            if matches!(event, Event::Saw(Sight { fresh: false, .. })) && self.memory().credentials.is_none() {
+                // Nobody has any: there is nothing to take a turn for.
+                break;
+            }
             let patient = Instant::now() < patience.instant();
             step = renewal.next(event, Now { seconds: epoch_seconds(), patient });
         }

@@ -17,8 +17,14 @@ const MAX_PAUSE: Duration = Duration::from_millis(1500);
 /// Answers of a store that is too busy after which a renewal goes on without it.
 const MAX_BUSY: u8 = 6;
 
+/// Returns how long the pause of this number lasts, counted from 0; by `random` (0 to 1) between half and the whole of it, so
+/// that those who wait together do not look together.
+pub(super) fn pause(number: i32, random: f64) -> Duration {
+    FIRST_PAUSE.mul_f64(1.5_f64.powi(number.clamp(0, 16))).min(MAX_PAUSE).mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
+}
+
 /// What to do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Step {
     /// Read token and credentials.
     Read,
@@ -36,8 +42,8 @@ pub(super) enum Step {
         /// As in a new lock.
         dead_at: i64,
     },
-    /// Wait for this long, or somewhat less, by chance.
-    Pause(Duration),
+    /// Wait for a while: see [`pause`].
+    Pause,
     /// Read the token and the lock of this version.
     Look {
         /// The version.
@@ -52,7 +58,7 @@ pub(super) enum Step {
 }
 
 /// What came of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Event {
     /// A read or a look has seen this.
     Saw(Sight),
@@ -69,7 +75,7 @@ pub(super) enum Event {
 }
 
 /// What the store holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Sight {
     /// Version of the token; 0 if there is none.
     pub(super) version: i64,
@@ -80,7 +86,7 @@ pub(super) struct Sight {
 }
 
 /// A lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Lock {
     /// Its own version: 1 when it was created, one more after each claim.
     pub(super) version: i64,
@@ -89,7 +95,7 @@ pub(super) struct Lock {
 }
 
 /// When something has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Now {
     /// Seconds since the Unix epoch.
     pub(super) seconds: i64,
@@ -98,7 +104,7 @@ pub(super) struct Now {
 }
 
 /// One renewal under way.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Renewal {
     /// Whether there is a token that lives: then nothing is waited for.
     early: bool,
@@ -106,12 +112,11 @@ pub(super) struct Renewal {
     /// The version of the token that is to be replaced, once it was seen.
     version: Option<i64>,
     holder: Option<Holder>,
-    pause: Duration,
     busy: u8,
 }
 
 /// The request to the store that is under way, or was last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Doing {
     Read,
     Lock,
@@ -123,7 +128,7 @@ enum Doing {
 }
 
 /// Another environment that holds the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Holder {
     /// The lock's own version, once it was seen.
     lock: Option<i64>,
@@ -134,7 +139,7 @@ struct Holder {
 impl Renewal {
     /// Starts a renewal; the first step is to read.
     pub(super) fn start(early: bool) -> (Self, Step) {
-        let renewal = Self { early, doing: Doing::Read, version: None, holder: None, pause: FIRST_PAUSE, busy: 0 };
+        let renewal = Self { early, doing: Doing::Read, version: None, holder: None, busy: 0 };
         (renewal, Step::Read)
     }
 
@@ -209,13 +214,11 @@ impl Renewal {
     }
 
     /// Waits, unless there is no time to, or no need.
-    fn wait(&mut self, now: Now) -> Step {
+    fn wait(&self, now: Now) -> Step {
         if self.early || !now.patient {
             return self.alone();
         }
-        let pause = self.pause;
-        self.pause = (pause + pause / 2).min(MAX_PAUSE);
-        Step::Pause(pause)
+        Step::Pause
     }
 
     fn busy(&mut self, now: Now) -> Step {
@@ -226,5 +229,105 @@ impl Renewal {
     /// Goes on without the store and without the others; a token that lives is no reason to.
     fn alone(&self) -> Step {
         if self.early { Step::Leave } else { Step::Ask }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1000;
+    const PATIENT: Now = Now { seconds: NOW, patient: true };
+
+    fn sees(version: i64, dead_at: Option<i64>) -> Event {
+        let lock = dead_at.map(|dead_at| Lock { version: 1, dead_at: Some(dead_at) });
+        Event::Saw(Sight { version, fresh: false, lock })
+    }
+
+    /// The step after these events, all of them at once.
+    #[track_caller]
+    fn leads(early: bool, events: &[Event], expected: Step) {
+        let (mut renewal, mut step) = Renewal::start(early);
+        for event in events {
+            step = renewal.next(*event, PATIENT);
+        }
+        assert_eq!(step, expected, "{events:?}");
+    }
+
+    #[test]
+    fn whoever_creates_the_lock_asks_and_whoever_does_not_looks_again() {
+        leads(false, &[sees(7, None)], Step::Lock { version: 7, dead_at: NOW + LOCK_SECONDS });
+        leads(false, &[sees(7, None), Event::Written(1)], Step::Ask);
+        leads(false, &[sees(7, None), Event::Exists], Step::Pause);
+        leads(false, &[sees(7, None), Event::Exists, Event::Paused], Step::Look { version: 7 });
+        let used = Event::Saw(Sight { version: 8, fresh: true, lock: None });
+        leads(false, &[sees(7, None), Event::Exists, Event::Paused, used], Step::Use);
+    }
+
+    #[test]
+    fn a_lock_is_dead_after_its_time_and_the_first_to_overwrite_it_asks() {
+        let held = [sees(7, None), Event::Exists, Event::Paused];
+        let claim = Step::Claim { version: 7, dead_at: NOW + LOCK_SECONDS };
+        leads(false, &[&held[..], &[sees(7, Some(NOW))]].concat(), Step::Pause);
+        leads(false, &[&held[..], &[sees(7, Some(NOW - 1))]].concat(), claim);
+        leads(false, &[&held[..], &[sees(7, Some(NOW - 1)), Event::Written(2)]].concat(), Step::Ask);
+        leads(false, &[&held[..], &[sees(7, Some(NOW - 1)), Event::Written(3)]].concat(), Step::Pause);
+    }
+
+    #[test]
+    fn a_lock_that_says_a_time_far_ahead_dies_like_one_made_now() {
+        let (mut renewal, _) = Renewal::start(false);
+        for event in [sees(7, None), Event::Exists, Event::Paused, sees(7, Some(NOW * 1000))] {
+            renewal.next(event, PATIENT);
+        }
+        let mut look = |seconds| {
+            renewal.next(Event::Paused, PATIENT);
+            renewal.next(sees(7, Some(NOW * 1000)), Now { seconds, patient: true })
+        };
+        assert_eq!(look(NOW + LOCK_SECONDS), Step::Pause);
+        assert!(matches!(look(NOW + LOCK_SECONDS + 1), Step::Claim { .. }));
+    }
+
+    #[test]
+    fn a_busy_store_is_looked_at_before_it_is_written_to_again() {
+        let busy = [sees(7, None), Event::Busy, Event::Paused];
+        leads(false, &busy, Step::Look { version: 7 });
+        let again = Step::Lock { version: 7, dead_at: NOW + LOCK_SECONDS };
+        leads(false, &[&busy[..], &[sees(7, None)]].concat(), again);
+        leads(false, &[&busy[..], &[sees(7, Some(NOW + 1))]].concat(), Step::Pause);
+        leads(false, &[Event::Busy; 5], Step::Pause);
+        leads(false, &[Event::Busy; 6], Step::Ask);
+    }
+
+    #[test]
+    fn a_version_that_was_replaced_by_nothing_of_use_has_a_lock_of_its_own() {
+        let again = Step::Lock { version: 8, dead_at: NOW + LOCK_SECONDS };
+        leads(false, &[sees(7, None), Event::Exists, Event::Paused, sees(8, Some(NOW + 1))], again);
+    }
+
+    #[test]
+    fn whoever_has_a_token_that_lives_asks_only_with_the_lock_and_waits_for_nobody() {
+        leads(true, &[sees(7, None), Event::Written(1)], Step::Ask);
+        leads(true, &[sees(7, None), Event::Exists], Step::Look { version: 7 });
+        leads(true, &[sees(7, None), Event::Exists, sees(7, Some(NOW))], Step::Leave);
+        leads(true, &[sees(7, None), Event::Busy], Step::Leave);
+        leads(true, &[sees(7, None), Event::Failed], Step::Leave);
+        leads(true, &[Event::Busy], Step::Leave);
+        leads(true, &[Event::Failed], Step::Leave);
+    }
+
+    #[test]
+    fn out_of_patience_it_asks() {
+        let (mut renewal, _) = Renewal::start(false);
+        renewal.next(sees(7, None), PATIENT);
+        assert_eq!(renewal.next(Event::Exists, Now { seconds: NOW, patient: false }), Step::Ask);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let longest: Vec<u128> = (0..6).map(|number| pause(number, 1.0).as_millis()).collect();
+        assert_eq!(longest, [400, 600, 900, 1350, 1500, 1500]);
+        assert_eq!(pause(0, 0.0).as_millis(), 200);
+        assert_eq!(pause(i32::MAX, 1.0), MAX_PAUSE);
     }
 }

@@ -19,6 +19,7 @@ mod faults;
 mod flow;
 mod formats;
 mod hostile;
+mod issuer;
 mod log;
 mod samples;
 mod schema;
