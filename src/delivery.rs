@@ -6,12 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::ops::Range;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::future::join;
+use futures_util::future::{Either, select};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 use thiserror::Error;
@@ -28,8 +29,14 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Events that are refused one by one until the rest of their batch fails: the API refuses more than a poison event.
 const MAX_POISON_EVENTS: usize = 16;
 
-/// Attempts in a row without a final answer after which the API counts as down for the rest of the invocation.
-const DOWN_AFTER: usize = 8;
+/// Bodies in a row that have used up their attempts, after which those behind them have a single one.
+const DOUBTFUL_AFTER: usize = 2;
+
+/// Bodies with a single attempt that have failed, after which the API counts as down for the rest of the invocation.
+const DOWN_AFTER: usize = 2;
+
+/// How much longer than a delivery a write of its token to the store may take.
+const KEEP_GRACE: Duration = Duration::from_secs(1);
 
 /// Failures of one invocation that are logged one by one; all are counted.
 const MAX_LOGGED: usize = 10;
@@ -149,18 +156,25 @@ impl DeliveryCounts {
 }
 
 /// How the API fares in one invocation.
+///
+/// Any final answer, whatever it says, starts it anew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Health {
-    /// Attempts in a row, of any batch, that met no final answer.
-    failures: usize,
-    /// Whether a batch has used up its attempts in that row: each batch behind it has a single one.
-    doubtful: bool,
+    /// Bodies in a row that have used up their attempts.
+    exhausted: usize,
+    /// Bodies behind those that have used up the single attempt that they had.
+    probes: usize,
 }
 
 impl Health {
-    /// Returns whether the API counts as down: the batches behind fail without another request.
+    /// Returns whether the next body has a single attempt.
+    fn is_doubtful(self) -> bool {
+        self.exhausted >= DOUBTFUL_AFTER
+    }
+
+    /// Returns whether the API counts as down: the bodies behind fail without a request.
     fn is_down(self) -> bool {
-        self.doubtful && self.failures >= DOWN_AFTER
+        self.probes >= DOWN_AFTER
     }
 }
 
@@ -221,12 +235,10 @@ impl Invocation {
         }
     }
 
-    /// Enters an attempt that met no final answer, and returns whether it was its batch's last.
-    fn is_last_attempt(&self, attempt: usize, max_attempts: usize) -> bool {
-        let Health { failures, doubtful } = self.health.get();
-        let last = doubtful || attempt >= max_attempts;
-        self.health.set(Health { failures: failures + 1, doubtful: last });
-        last
+    /// Enters a body that has used up its attempts.
+    fn exhausted(&self, is_probe: bool) {
+        let Health { exhausted, probes } = self.health.get();
+        self.health.set(Health { exhausted: exhausted + 1, probes: probes + usize::from(is_probe) });
     }
 
     /// Finds another token after a 401.
@@ -319,6 +331,7 @@ impl Delivery {
         let deadline = invocation.deadline;
         let key = batch.idempotency_key(part);
         let body = self.encode(batch.body(part));
+        let is_probe = invocation.health.get().is_doubtful();
         let mut attempt = 1;
         let mut renewals = 0;
         let mut bearer = None;
@@ -328,8 +341,15 @@ impl Delivery {
                 Some(token) => token,
                 None => invocation.token(tokens.bearer(deadline).await)?,
             };
-            // A new token is written for the other environments meanwhile: a slow store holds no delivery up.
-            let (answer, ()) = join(self.post(body.clone(), &key, &token, invocation), tokens.keep(deadline)).await;
+            // A new token is written for the other environments meanwhile.
+            let post = pin!(self.post(body.clone(), &key, &token, invocation));
+            let answer = match select(post, Box::pin(tokens.keep(deadline))).await {
+                Either::Left((answer, keep)) => {
+                    tokio::time::timeout(KEEP_GRACE, keep).await.ok();
+                    answer
+                }
+                Either::Right(((), post)) => post.await,
+            };
             let (error, wait) = match answer {
                 Ok((status, retry_after)) => match classify(status) {
                     Action::Retry => (DeliveryError::Unavailable(status.as_u16()), retry_after),
@@ -350,7 +370,8 @@ impl Delivery {
                 Err(error @ DeliveryError::Deadline(_)) => return Err(error),
                 Err(error) => (error, None),
             };
-            if invocation.is_last_attempt(attempt, self.settings.max_attempts) {
+            if is_probe || attempt >= self.settings.max_attempts {
+                invocation.exhausted(is_probe);
                 return Err(error);
             }
             let pause = wait.unwrap_or_else(|| retry::pause(attempt, fastrand::f64()));

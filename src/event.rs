@@ -41,6 +41,7 @@ impl Origin {
             .strip_prefix(EXECUTION_LOG_GROUP)
             .and_then(|rest| rest.split_once('/'))
             .map(|(api_id, stage)| (api_id.to_owned(), stage.to_owned()))
+            .filter(|(api_id, stage)| !api_id.is_empty() && !stage.is_empty())
             .unzip();
         Self { json, log_group: log_group.to_owned(), api_id, stage }
     }
@@ -113,7 +114,8 @@ impl Head<'_> {
     }
 
     /// The head of a vended record, which tells its API and stage and, where no log event does, its time.
-    fn of_vended(&self, vended: &Vended<'_>) -> Head<'static> {
+    #[must_use]
+    pub fn of_vended(&self, vended: &Vended<'_>) -> Head<'static> {
         let mut head = self.clone().into_owned();
         let mut origin = Origin::clone(&head.origin);
         if origin.log_group.is_empty()

@@ -21,7 +21,7 @@ use crate::client::{self, ClientError, SdkTransport};
 use crate::config::{Archive, DeliverySettings, Settings};
 use crate::delivery::{Delivery, Invocation};
 use crate::event::{self, Head, Ids, Origin};
-use crate::execution_log::{NotExecutionLine, Stitcher};
+use crate::execution_log::{NotExecutionLine, Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
 use crate::json::Str;
 use crate::ledger::{Ledger, Totals};
@@ -62,7 +62,7 @@ impl Forwarder {
         let sdk = aws
             .http_client(SdkTransport::new(client.clone()))
             .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
-            .retry_config(RetryConfig::standard().with_initial_backoff(STORE_BACKOFF))
+            .retry_config(RetryConfig::standard().with_max_attempts(2).with_initial_backoff(STORE_BACKOFF))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .load()
             .await;
@@ -239,6 +239,11 @@ impl Run<'_> {
         match formats.parse(line) {
             // Whatever a format takes is an access log; other JSON may be a vended execution record.
             Ok(log) if log.format().is_none() && self.stitch(record, head, line).is_ok() => {}
+            Ok(log) if log.format().is_none() => {
+                // One without a request id belongs to no request, and still tells its API.
+                let head = vended::parse(line).map_or_else(|| head.clone(), |vended| head.of_vended(&vended));
+                self.pack(record, &head, |out| head.write_access(&log, redactor, out)).await;
+            }
             Ok(log) => self.pack(record, head, |out| head.write_access(&log, redactor, out)).await,
             Err(error) => self.text(record, head, line, &error).await,
         }
@@ -310,8 +315,10 @@ struct Deliveries<'a> {
     batches: usize,
     /// Time in which nothing was left to do but wait.
     waited: Duration,
-    /// Whether anything has needed the token in this invocation.
-    begun: bool,
+    /// Whether the early renewal of the token was started in this invocation.
+    renewing: bool,
+    /// Whether anything was delivered, and so needed the token.
+    is_begun: bool,
 }
 
 impl<'a> Deliveries<'a> {
@@ -322,19 +329,16 @@ impl<'a> Deliveries<'a> {
             under_way: FuturesUnordered::new(),
             batches: 0,
             waited: Duration::ZERO,
-            begun: false,
+            renewing: false,
+            is_begun: false,
         }
     }
 
     /// Starts a delivery; waits before it while as many as allowed are under way.
     async fn start(&mut self, batch: Batch, ledger: &mut Ledger) {
         let (forwarder, invocation) = (self.forwarder, self.invocation);
-        if !std::mem::replace(&mut self.begun, true) && forwarder.tokens.is_due() {
-            self.under_way.push(Box::pin(async move {
-                forwarder.tokens.renew_early(invocation.deadline()).await;
-                Done::Renewal
-            }));
-        }
+        self.is_begun = true;
+        self.renew_if_due();
         while self.batches >= forwarder.settings.delivery.concurrency {
             self.next(ledger).await;
         }
@@ -348,6 +352,18 @@ impl<'a> Deliveries<'a> {
             self.enter(done, ledger);
         }
         tokio::task::yield_now().await;
+    }
+
+    /// Starts the early renewal of the token, once, when it is due.
+    fn renew_if_due(&mut self) {
+        let (forwarder, invocation) = (self.forwarder, self.invocation);
+        if !self.renewing && forwarder.tokens.is_due() {
+            self.renewing = true;
+            self.under_way.push(Box::pin(async move {
+                forwarder.tokens.renew_early(invocation.deadline()).await;
+                Done::Renewal
+            }));
+        }
     }
 
     async fn next(&mut self, ledger: &mut Ledger) {
@@ -372,6 +388,10 @@ impl<'a> Deliveries<'a> {
     async fn finish(&mut self, ledger: &mut Ledger) {
         while self.batches > 0 {
             self.next(ledger).await;
+        }
+        // A token that this invocation has found in the store may be near its end.
+        if self.is_begun {
+            self.renew_if_due();
         }
         if !self.under_way.is_empty() {
             tokio::time::timeout(RENEWAL_GRACE, self.next(ledger)).await.ok();

@@ -91,7 +91,7 @@ fn init_log() {
         "fatal" => "error".to_owned(),
         _ => "info".to_owned(),
     };
-    let filter = EnvFilter::new(format!("error,apigw_log_forwarder={level}"));
+    let filter = EnvFilter::new(format!("off,lambda_runtime=error,apigw_log_forwarder={level}"));
     let log = subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);
     if environment("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
         log.json().flatten_event(true).init();

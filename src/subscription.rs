@@ -183,7 +183,8 @@ pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Tells an envelope from a bare line of JSON by its keys.
 ///
-/// An object is an envelope if it has `logEvents`, or a `messageType` along with another of an envelope's keys. Where the text
+/// An object is an envelope if it has `logEvents`, or a `messageType` that is one of an envelope's or stands along with another of
+/// an envelope's keys. Where the text
 /// ends before that is decided, an object with none but an envelope's keys is taken for an envelope that was cut short.
 fn starts_with_envelope(text: &str) -> bool {
     const KEYS: [&str; 7] =
@@ -196,10 +197,12 @@ fn starts_with_envelope(text: &str) -> bool {
     let mut first = true;
     loop {
         let before = cursor.clone();
+        let key_is_type;
         match cursor.next_key(&mut first) {
             Ok(Some(key)) => {
                 let key = key.decode();
-                message_type |= key == "messageType";
+                key_is_type = key == "messageType";
+                message_type |= key_is_type;
                 if KEYS.contains(&key.as_ref()) {
                     envelope_keys += 1;
                 } else {
@@ -218,6 +221,7 @@ fn starts_with_envelope(text: &str) -> bool {
             Ok(None) | Err(_) => return false,
         }
         match cursor.value() {
+            Ok(r#""DATA_MESSAGE""# | r#""CONTROL_MESSAGE""#) if key_is_type => return true,
             Ok(_) => {}
             Err(JsonError { kind: JsonErrorKind::Eof, .. }) => return other_keys == 0,
             Err(_) => return message_type && other_keys == 0 || envelope_keys > 1,
@@ -419,6 +423,8 @@ mod tests {
             let text = ENVELOPE.replace(r#"[{"id":"1","timestamp":1795287540123,"message":"m"}]"#, events);
             assert_eq!(read(&text), Err(DecodeError::LogEvents { index: 0 }), "{events}");
         }
+        assert_eq!(read(r#"{"messageType":"DATA_MESSAGE"}"#), Err(DecodeError::LogEvents { index: 0 }));
+        envelopes(r#"{"messageType":"CONTROL_MESSAGE"}"#, 0);
         let missing = r#"{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g","logStream":"s"}"#;
         assert_eq!(read(missing), Err(DecodeError::LogEvents { index: 0 }));
     }

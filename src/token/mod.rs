@@ -40,7 +40,8 @@
 //! request is lost, and at worst its lock has to die before another makes it. The next try comes after half of the rest of
 //! the token's life, so an endpoint that hangs costs few requests and few graces.
 //!
-//! The token is written while the first delivery with it is under way ([`Tokens::keep`]): a slow store delays nobody here.
+//! The token is written while the first delivery with it is under way ([`Tokens::keep`]); a store that is slower than that is given
+//! little more time, and tried again some seconds later.
 
 mod endpoint;
 #[cfg(test)]
@@ -68,6 +69,9 @@ use crate::retry::{self, Deadline};
 
 /// Shortest time between two tries to renew a token early, in seconds.
 const MIN_EARLY_PAUSE: i64 = 5;
+
+/// Time between two tries to write a token to a store that is slow or busy, in seconds.
+const WRITE_PAUSE: i64 = 5;
 
 /// Writes of a token that a busy store has refused after which it is not tried again.
 const MAX_WRITES: usize = 6;
@@ -165,6 +169,10 @@ struct Memory {
     failure: Option<(Instant, TokenError)>,
     /// No early renewal before this time, in epoch seconds.
     next_early: i64,
+    /// No write of the token before this time, in epoch seconds.
+    next_write: i64,
+    /// The lock that this environment made last: the token's version, and the time after which it counts as dead.
+    lock: Option<(i64, i64)>,
     /// What the store could not do since the last renewal that was needed: each is warned of once.
     warned: Vec<StoreError>,
 }
@@ -262,10 +270,18 @@ impl Tokens {
     /// Writes the token for the other environments if it was made here and that is still to be done, and removes the lock that
     /// nobody can want any more.
     ///
-    /// The token is in use already: this belongs beside a delivery, not before it.
+    /// The token is in use already: this belongs beside a delivery, not before it. What is dropped on the way is done later.
     pub async fn keep(&self, deadline: Deadline) {
         let Ok(_writing) = self.writing.try_lock() else { return };
-        let Some(bearer) = self.memory().unwritten.clone() else { return };
+        let now = epoch_seconds();
+        let bearer = match &mut *self.memory() {
+            Memory { unwritten: Some(bearer), next_write, .. } if now >= *next_write => {
+                // Whoever gives this try up leaves the next to a later delivery.
+                *next_write = now + WRITE_PAUSE;
+                bearer.clone()
+            }
+            _ => return,
+        };
         for attempt in 1..=MAX_WRITES {
             if deadline.allows(self.store_timeout, Instant::now()).is_none() {
                 // The next invocation does it.
@@ -354,8 +370,12 @@ impl Tokens {
                 Step::Look { version } => {
                     self.look(version, patience).await.map(|(seen, lock)| self.sight(seen, lock, need, &mut found))
                 }
+                // The renewal for which it was made has failed: the turn is still ours.
+                Step::Lock { version, .. } if self.holds_lock(version) => Ok(Event::Written(1)),
                 Step::Lock { version, dead_at } => {
-                    self.ask(Action::Put, patience, self.store.lock(version, dead_at)).await.map(Event::Written)
+                    let written = self.ask(Action::Put, patience, self.store.lock(version, dead_at)).await;
+                    self.remember_lock(version, dead_at, written.as_ref().ok() == Some(&1));
+                    written.map(Event::Written)
                 }
                 Step::Claim { version, dead_at } => {
                     self.ask(Action::Put, patience, self.store.claim(version, dead_at)).await.map(Event::Written)
@@ -395,6 +415,15 @@ impl Tokens {
         let bearer = self.remember(token, true);
         self.memory().unwritten = is_reached.then(|| bearer.clone());
         Ok(Some(bearer))
+    }
+
+    /// Returns whether the lock of this version was made here and lives.
+    fn holds_lock(&self, version: i64) -> bool {
+        self.memory().lock.is_some_and(|(locked, dead_at)| locked == version && epoch_seconds() <= dead_at)
+    }
+
+    fn remember_lock(&self, version: i64, dead_at: i64, is_ours: bool) {
+        self.memory().lock = is_ours.then_some((version, dead_at));
     }
 
     /// Until when the store, and other environments, may take: half of the time, since a token request and a delivery are to
@@ -437,6 +466,7 @@ impl Tokens {
         let mut memory = self.memory();
         memory.token = Some(bearer.clone());
         memory.unwritten = None;
+        memory.next_write = 0;
         memory.next_early = 0;
         bearer
     }

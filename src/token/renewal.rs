@@ -17,6 +17,9 @@ const MAX_PAUSE: Duration = Duration::from_millis(1500);
 /// Answers of a store that is too busy after which a renewal goes on without it.
 const MAX_BUSY: u8 = 6;
 
+/// How many of those a read counts for that is answered so: a store that cannot even be read is no help.
+const BUSY_READ: u8 = 2;
+
 /// Returns how long the pause of this number lasts, counted from 0; by `random` (0 to 1) between half and the whole of it, so
 /// that those who wait together do not look together.
 pub(super) fn pause(number: i32, random: f64) -> Duration {
@@ -162,9 +165,10 @@ impl Renewal {
             (Doing::Look, Event::Busy | Event::Failed) => match self.holder {
                 Some(holder) if now.seconds > holder.until => self.alone(),
                 Some(_) => self.wait(now),
-                None => self.busy(now),
+                None => self.busy(BUSY_READ, now),
             },
-            (_, Event::Busy) => self.busy(now),
+            (Doing::Read, Event::Busy) => self.busy(BUSY_READ, now),
+            (_, Event::Busy) => self.busy(1, now),
             (_, Event::Failed) => self.alone(),
         }
     }
@@ -221,8 +225,8 @@ impl Renewal {
         Step::Pause
     }
 
-    fn busy(&mut self, now: Now) -> Step {
-        self.busy += 1;
+    fn busy(&mut self, weight: u8, now: Now) -> Step {
+        self.busy += weight;
         if self.busy < MAX_BUSY { self.wait(now) } else { self.alone() }
     }
 
@@ -295,8 +299,9 @@ mod tests {
         let again = Step::Lock { version: 7, dead_at: NOW + LOCK_SECONDS };
         leads(false, &[&busy[..], &[sees(7, None)]].concat(), again);
         leads(false, &[&busy[..], &[sees(7, Some(NOW + 1))]].concat(), Step::Pause);
-        leads(false, &[Event::Busy; 5], Step::Pause);
-        leads(false, &[Event::Busy; 6], Step::Ask);
+        // A store that cannot even be read is given up sooner.
+        leads(false, &[Event::Busy; 2], Step::Pause);
+        leads(false, &[Event::Busy; 3], Step::Ask);
     }
 
     #[test]

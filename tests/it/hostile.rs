@@ -60,6 +60,17 @@ async fn deep_nesting_is_kept_as_text() {
 }
 
 #[tokio::test]
+async fn a_body_is_never_nested_deeper_than_common_parsers_read() {
+    let world = World::start(&[]).await;
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    let lines: Vec<String> = (100..140).map(nested).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(world.results(&[gzip(envelope(GROUP, 0, &lines))]).await, ["Dropped"]);
+    // The loopback API reads bodies with serde_json, whose limit is 127.
+    assert_eq!(world.analytics.accepted_events().len(), lines.len());
+}
+
+#[tokio::test]
 async fn bombs_cost_no_more_memory_than_the_cap_allows() {
     let world = World::start(&[]).await;
     // A gzip of a gigabyte of zeros takes a megabyte; each record would inflate past the cap.

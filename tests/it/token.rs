@@ -203,12 +203,12 @@ async fn of_environments_that_are_due_one_renews_early_and_nobody_waits() {
     world.analytics.tokens().allow("old");
     let fleet = Fleet::start(&world, 10).await;
     world.store.put(TOKEN_PARAMETER, &stored("old", seconds() + 10));
-    fleet.deliver().await;
-    assert_eq!(world.endpoint.count(), 0);
     world.endpoint.otherwise(Some(Answer::status(200).delay(Duration::from_millis(100))));
-    fleet.deliver().await;
+    // Also in an environment's first invocation, which has just found the token in the store.
+    let took = fleet.deliver().await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
     assert_eq!(world.endpoint.count(), 1);
-    assert!(bearers(&world).iter().all(|bearer| bearer == "old"));
+    assert!(bearers(&world).contains(&"old".to_owned()));
     assert_eq!(kept(&world)["access_token"], world.endpoint.tokens()[0]);
     // The others take it when they need it.
     world.endpoint.revoke("old");
