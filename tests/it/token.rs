@@ -555,3 +555,27 @@ async fn no_line_at_any_level_holds_a_token_or_a_credential() {
         assert!(!written.contains(&secret), "{secret}: {written}");
     }
 }
+
+#[tokio::test]
+async fn a_renewal_that_failed_does_not_wait_for_its_own_lock() {
+    let world = World::start(&[]).await;
+    world.endpoint.script([Answer::status(400).body(r#"{"error":"invalid_scope"}"#)]);
+    assert_eq!(world.results(&[record(0)]).await, ["ProcessingFailed"]);
+    let start = Instant::now();
+    delivers(&world).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert_eq!(world.endpoint.count(), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_is_throttled_holds_a_delivery_up_for_a_few_seconds_at_most() {
+    let world = World::start(&[]).await;
+    delivers(&world).await;
+    for operation in [Operation::GetSeveral, Operation::Put] {
+        world.store.otherwise(operation, Some(throttled()));
+    }
+    world.endpoint.valid().revoke_all();
+    let start = Instant::now();
+    delivers(&world).await;
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
