@@ -116,7 +116,7 @@ impl<'a> Str<'a> {
     }
 }
 
-/// Reads the `\uXXXX` escape, or the pair of them, at the start of `text`; returns its character and its length in bytes.
+/// Reads the escape of a code unit in four hex digits, or the pair of them, at the start of `text`; returns its character and its length in bytes.
 fn unicode_escape(text: &str) -> (char, usize) {
     let unit = |at: usize| text.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     let Some(first) = unit(2) else { return (char::REPLACEMENT_CHARACTER, text.len()) };

@@ -312,3 +312,14 @@ async fn a_vended_record_is_stitched_in_any_group() {
     assert_eq!((&events[1]["apiId"], &events[1]["stage"]), (&json!("abc123"), &json!("prod")));
     assert_eq!(events[1]["timestamp"], "2026-11-21T18:59:01.000Z");
 }
+
+#[tokio::test]
+async fn a_vended_record_without_a_request_id_still_tells_its_api() {
+    let world = World::start(&[]).await;
+    let record =
+        json!({"api_id": "abc123", "stage": "prod", "event_timestamp": 1_795_287_541_000_i64, "payload": "no id"});
+    assert_eq!(world.results(&[record.to_string().into_bytes()]).await, ["Dropped"]);
+    let events = world.analytics.accepted_events();
+    assert_eq!((&events[0]["kind"], &events[0]["fields"]), (&json!("access"), &record));
+    assert_eq!((&events[0]["apiId"], &events[0]["stage"]), (&json!("abc123"), &json!("prod")));
+}
