@@ -165,9 +165,9 @@ impl Packer {
         self.body.get(bounds(self.limits.format, &self.entries, &(last..last + 1))).unwrap_or_default()
     }
 
-    /// Returns the last body, if there is anything in it.
+    /// Returns the open body, if there is anything in it.
     #[must_use]
-    pub fn finish(mut self) -> Option<Batch> {
+    pub fn finish(&mut self) -> Option<Batch> {
         self.close(Vec::new())
     }
 }

@@ -1,9 +1,6 @@
 //! The whole flow on one page: a Firehose event in, events at the analytics API, one verdict for every record.
 
-use std::borrow::Cow;
-use std::fmt::Display;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,19 +12,16 @@ use futures_util::future::{LocalBoxFuture, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::warn;
 
-use crate::archive::Archives;
-use crate::batch::{Batch, Limits, Packer, Share};
+use crate::batch::Batch;
 use crate::client::{self, ClientError, SdkTransport};
-use crate::config::{Archive, DeliverySettings, Settings};
+use crate::config::Settings;
 use crate::delivery::{Delivery, Invocation};
-use crate::event::{self, Head, Ids, Origin};
-use crate::execution_log::{NotExecutionLine, Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
-use crate::json::Str;
-use crate::ledger::{Ledger, Totals};
+use crate::intake::Intake;
+use crate::ledger::Ledger;
 use crate::metrics;
 use crate::retry::Deadline;
-use crate::subscription::{self, Buffers, Content, Envelope};
+use crate::subscription::Buffers;
 use crate::summary::Summary;
 use crate::token::{Endpoint, Store, Tokens};
 
@@ -81,35 +75,34 @@ impl Forwarder {
     pub async fn handle(&self, event: &FirehoseEvent<'_>, now: i64, deadline: Deadline) -> (FirehoseResponse, Summary) {
         let start = Instant::now();
         let invocation = Invocation::new(deadline);
-        let mut run = Run {
-            forwarder: self,
-            ledger: Ledger::open(event.records.len()),
-            packer: Packer::new(self.limits()),
-            stitcher: Stitcher::new(),
-            stitched: 0,
-            archives: (self.settings.archive == Archive::Structured).then(|| Archives::new(event.records.len())),
-            deliveries: Deliveries::new(self, &invocation),
-            is_over: false,
-        };
-
+        let mut intake = Intake::new(&self.settings, event.records.len());
+        let mut deliveries = Deliveries::new(self, &invocation);
         let mut buffers = Buffers::default();
         for (index, record) in event.records.iter().enumerate() {
             if invocation.is_over() {
-                run.ledger.unread(index);
+                intake.ledger.unread(index);
                 continue;
             }
-            let arrival = record.arrival.and_then(event::valid_timestamp).unwrap_or(now);
-            let decoded = subscription::decode(record, self.settings.max_record_bytes, &mut buffers);
-            let content = decoded.and_then(|decoded| Ok((decoded, subscription::read(decoded.text)?)));
-            match content {
-                Ok((decoded, content)) => {
-                    run.ledger.decoded(decoded.bytes.len(), decoded.text.len());
-                    run.take(index, arrival, Ids::new(decoded.bytes), content).await;
+            let Some(mut reading) = intake.open(index, record, now, &mut buffers) else { continue };
+            while let Some(batch) = intake.fill(&mut reading) {
+                deliveries.start(batch, &mut intake.ledger).await;
+                if invocation.is_over() {
+                    intake.leave(&reading);
+                    break;
                 }
-                Err(error) => run.ledger.unreadable(index, &record.id, &error),
             }
         }
-        let (response, totals, waited) = run.finish(event).await;
+        while let Some(batch) = intake.flush() {
+            deliveries.start(batch, &mut intake.ledger).await;
+        }
+        deliveries.finish(&mut intake.ledger).await;
+        let waited = deliveries.waited;
+        let (response, totals) = intake.settle(event);
+        if totals.records_own > 0 && !self.warned_of_own_group.swap(true, Ordering::Relaxed) {
+            warn!(
+                "the function's own log group is subscribed to its stream: its events are dropped; remove the filter"
+            );
+        }
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
         let oldest_age = totals.oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
         let summary = Summary {
@@ -128,174 +121,6 @@ impl Forwarder {
     #[must_use]
     pub fn metrics(&self, summary: &Summary, now: u64) -> String {
         metrics::line(&self.settings.metrics_namespace, &self.settings.function_name, now, summary)
-    }
-
-    fn limits(&self) -> Limits {
-        let DeliverySettings { format, max_batch_bytes, max_batch_events, .. } = self.settings.delivery;
-        Limits { format, max_bytes: max_batch_bytes, max_events: max_batch_events }
-    }
-
-    /// Tells an envelope of the function's own log group: a log that feeds itself never ends.
-    fn is_own(&self, envelope: &Envelope<'_>) -> bool {
-        let own = self.settings.own_log_group.as_deref() == Some(&envelope.log_group);
-        if own && !self.warned_of_own_group.swap(true, Ordering::Relaxed) {
-            warn!(
-                "the function's own log group is subscribed to its stream: its events are dropped; remove the filter"
-            );
-        }
-        own
-    }
-}
-
-/// One invocation under way.
-struct Run<'a> {
-    forwarder: &'a Forwarder,
-    ledger: Ledger,
-    packer: Packer,
-    stitcher: Stitcher<Head<'static>>,
-    /// Lines that the stitcher has taken.
-    stitched: usize,
-    archives: Option<Archives>,
-    deliveries: Deliveries<'a>,
-    /// Whether the invocation's time is over: what is not read yet is left.
-    is_over: bool,
-}
-
-impl Run<'_> {
-    /// Takes the content of a record that could be read.
-    async fn take(&mut self, record: usize, arrival: i64, mut ids: Ids<'_>, content: Content<'_>) {
-        let stitched = self.stitched;
-        match content {
-            Content::Lines(text) => {
-                let origin = Arc::new(Origin::default());
-                for (position, line) in subscription::lines(text) {
-                    if self.is_over {
-                        break;
-                    }
-                    let id = Cow::Owned(ids.id(position));
-                    let head = Head { id, timestamp: arrival, origin: Arc::clone(&origin), extracted_fields: None };
-                    self.line(record, &head, line).await;
-                }
-            }
-            Content::Envelopes(envelopes) => {
-                let mut position = 0;
-                for envelope in &envelopes {
-                    if self.forwarder.is_own(envelope) {
-                        self.ledger.own_envelope(record);
-                    } else {
-                        self.envelope(record, arrival, &mut ids, position, envelope).await;
-                    }
-                    position += envelope.events.len();
-                }
-            }
-        }
-        if self.is_over {
-            self.ledger.unread(record);
-        }
-        // Requests that are still open may yet give the record an event.
-        if let Some(archives) = &mut self.archives
-            && stitched == self.stitched
-        {
-            archives.close(record);
-        }
-    }
-
-    async fn envelope(
-        &mut self,
-        record: usize,
-        arrival: i64,
-        ids: &mut Ids<'_>,
-        first: usize,
-        envelope: &Envelope<'_>,
-    ) {
-        let origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
-        let mut message = String::new();
-        for (position, event) in (first..).zip(&envelope.events) {
-            if self.is_over {
-                break;
-            }
-            let head = Head {
-                id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
-                timestamp: event.timestamp.and_then(event::valid_timestamp).unwrap_or(arrival),
-                origin: Arc::clone(&origin),
-                extracted_fields: event.extracted_fields.map(Cow::Borrowed),
-            };
-            message.clear();
-            event.message.decode_into(&mut message);
-            self.line(record, &head, &message).await;
-        }
-    }
-
-    /// Takes one log line: it becomes an event, or part of one.
-    async fn line(&mut self, record: usize, head: &Head<'_>, line: &str) {
-        self.ledger.line(record, head.timestamp);
-        let Settings { formats, redactor, .. } = &self.forwarder.settings;
-        if head.origin.holds_execution_logs() {
-            return match self.stitch(record, head, line) {
-                Ok(()) => {}
-                Err(error) => self.text(record, head, line, &error).await,
-            };
-        }
-        match formats.parse(line) {
-            // Whatever a format takes is an access log; other JSON may be a vended execution record.
-            Ok(log) if log.format().is_none() && self.stitch(record, head, line).is_ok() => {}
-            Ok(log) if log.format().is_none() => {
-                // One without a request id belongs to no request, and still tells its API.
-                let head = vended::parse(line).map_or_else(|| head.clone(), |vended| head.of_vended(&vended));
-                self.pack(record, &head, |out| head.write_access(&log, redactor, out)).await;
-            }
-            Ok(log) => self.pack(record, head, |out| head.write_access(&log, redactor, out)).await,
-            Err(error) => self.text(record, head, line, &error).await,
-        }
-    }
-
-    fn stitch(&mut self, record: usize, head: &Head<'_>, line: &str) -> Result<(), NotExecutionLine> {
-        let taken = head.stitch(line, record, &mut self.stitcher);
-        self.stitched += usize::from(taken.is_ok());
-        taken
-    }
-
-    async fn text(&mut self, record: usize, head: &Head<'_>, line: &str, error: &dyn Display) {
-        self.ledger.unparsed();
-        let redactor = &self.forwarder.settings.redactor;
-        self.pack(record, head, |out| head.write_text(line, error, redactor, out)).await;
-    }
-
-    async fn pack(&mut self, record: usize, head: &Head<'_>, write: impl FnOnce(&mut Vec<u8>)) {
-        self.pack_shares(&head.id, &[Share { record, lines: 1 }], write).await;
-    }
-
-    /// Puts an event into the open body, and sends the body before it if that is full.
-    async fn pack_shares(&mut self, id: &str, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) {
-        match self.packer.push(id, shares, write) {
-            Ok(full) => {
-                if let (Some(archives), [first, ..]) = (&mut self.archives, shares) {
-                    archives.add(first.record, self.packer.last_event());
-                }
-                if let Some(batch) = full {
-                    self.deliveries.start(batch, &mut self.ledger).await;
-                    self.is_over = self.deliveries.invocation.is_over();
-                }
-            }
-            Err(error) => self.ledger.oversized(shares, &error),
-        }
-    }
-
-    /// Writes the events of stitched requests, waits for all deliveries, and closes the books.
-    async fn finish(mut self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals, Duration) {
-        let redactor = &self.forwarder.settings.redactor;
-        for request in std::mem::take(&mut self.stitcher).finish() {
-            let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
-            self.pack_shares(&request.head.id, &request.shares, write).await;
-        }
-        if let Some(batch) = std::mem::replace(&mut self.packer, Packer::new(self.forwarder.limits())).finish() {
-            self.deliveries.start(batch, &mut self.ledger).await;
-        }
-        self.deliveries.finish(&mut self.ledger).await;
-        let mut archives = self.archives;
-        let (response, totals) =
-            self.ledger.settle(event, |record| archives.as_mut().and_then(|archives| archives.take(record)));
-        (response, totals, self.deliveries.waited)
     }
 }
 

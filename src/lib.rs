@@ -10,8 +10,8 @@
 //!    └──────────────── ledger (one verdict for each record) ◄────────── what was accepted            token endpoint
 //! ```
 //!
-//! [`forwarder`] is the whole flow on one page. Everything up to `batch`, and `retry`, is plain functions over data: no clock, no
-//! environment, no socket.
+//! [`forwarder`] is the whole flow on one page. [`intake`] is the half of it that waits for nothing; everything up to there, and
+//! `retry`, is plain functions over data: no clock, no environment, no socket.
 
 pub mod config;
 pub mod secret;
@@ -27,6 +27,9 @@ pub mod redact;
 pub mod archive;
 pub mod batch;
 pub mod event;
+pub mod ledger;
+
+pub mod intake;
 
 pub mod client;
 pub mod delivery;
@@ -34,6 +37,5 @@ pub mod retry;
 pub mod token;
 
 pub mod forwarder;
-pub mod ledger;
 pub mod metrics;
 pub mod summary;

@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 use std::io::Read;
+use std::iter::Enumerate;
+use std::str::Split;
 
 use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
@@ -176,9 +178,22 @@ pub fn read(text: &str) -> Result<Content<'_>, DecodeError> {
     Ok(Content::Envelopes(envelopes))
 }
 
-/// Splits a record's bare lines; a line keeps its position in the record, blank ones are passed over.
-pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.split('\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty())
+/// The bare lines of a record, each with its position in the record; blank ones are passed over.
+#[derive(Debug, Clone)]
+pub struct Lines<'a>(Enumerate<Split<'a, char>>);
+
+/// Splits a record's bare lines.
+#[must_use]
+pub fn lines(text: &str) -> Lines<'_> {
+    Lines(text.split('\n').enumerate())
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (usize, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.find(|(_, line)| !line.trim_ascii().is_empty())
+    }
 }
 
 /// Tells an envelope from a bare line of JSON by its keys.

@@ -1,0 +1,255 @@
+//! The records of one invocation taken in: from their lines to bodies that are ready to be sent.
+//!
+//! Nothing here waits. [`Intake::fill`] goes on until a body is full and hands that over, so that whoever sends it decides when
+//! to go on; what is in memory is one record and one open body, not an event.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::vec;
+
+use crate::archive::Archives;
+use crate::batch::{Batch, Limits, Packer, Share};
+use crate::config::{Archive, DeliverySettings, Settings};
+use crate::event::{self, Head, Ids, Origin};
+use crate::execution_log::{NotExecutionLine, Request, Stitcher, vended};
+use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
+use crate::json::Str;
+use crate::ledger::{Ledger, Totals};
+use crate::subscription::{self, Buffers, Content, Envelope, Lines, LogEvent};
+
+/// What an invocation has taken in, and its books.
+pub struct Intake<'a> {
+    settings: &'a Settings,
+    /// The invocation's books: whoever sends a body enters there what was accepted.
+    pub ledger: Ledger,
+    packer: Packer,
+    stitcher: Stitcher<Head<'static>>,
+    /// Lines that the stitcher has taken.
+    stitched: usize,
+    /// The requests that were stitched, once all records are read.
+    requests: Option<vec::IntoIter<Request<Head<'static>>>>,
+    archives: Option<Archives>,
+    /// The message of the event that is read, its escapes undone.
+    message: String,
+}
+
+/// A record that is being read: its content, and how far that has been taken in.
+pub struct Reading<'a> {
+    record: usize,
+    /// Time of lines that come without one, in milliseconds since the Unix epoch.
+    arrival: i64,
+    ids: Ids<'a>,
+    /// Position of the next event or line in the record.
+    position: usize,
+    rest: Rest<'a>,
+    /// How many lines the stitcher had taken before this record.
+    stitched: usize,
+}
+
+/// What is left of a record.
+enum Rest<'a> {
+    /// Lines that came without an envelope.
+    Lines { origin: Arc<Origin>, lines: Lines<'a> },
+    /// Envelopes, and the events of the one that is open.
+    Envelopes { origin: Arc<Origin>, events: vec::IntoIter<LogEvent<'a>>, envelopes: vec::IntoIter<Envelope<'a>> },
+}
+
+/// A log line as it stands in a record.
+#[derive(Clone, Copy)]
+enum Line<'a> {
+    Bare(&'a str),
+    /// The message of a log event: the inside of a JSON string.
+    Message(Str<'a>),
+}
+
+impl<'a> Intake<'a> {
+    /// Opens the books for so many records.
+    #[must_use]
+    pub fn new(settings: &'a Settings, records: usize) -> Self {
+        let DeliverySettings { format, max_batch_bytes, max_batch_events, .. } = settings.delivery;
+        let limits = Limits { format, max_bytes: max_batch_bytes, max_events: max_batch_events };
+        Self {
+            settings,
+            ledger: Ledger::open(records),
+            packer: Packer::new(limits),
+            stitcher: Stitcher::new(),
+            stitched: 0,
+            requests: None,
+            archives: (settings.archive == Archive::Structured).then(|| Archives::new(records)),
+            message: String::new(),
+        }
+    }
+
+    /// Decodes the record at this index of the event. `None` if it cannot be read, which is entered.
+    ///
+    /// `now` is the time of lines that come without any, in milliseconds since the Unix epoch.
+    pub fn open<'r>(
+        &mut self,
+        index: usize,
+        record: &Record<'_>,
+        now: i64,
+        buffers: &'r mut Buffers,
+    ) -> Option<Reading<'r>> {
+        let decoded = subscription::decode(record, self.settings.max_record_bytes, buffers);
+        let content = decoded.and_then(|decoded| Ok((decoded, subscription::read(decoded.text)?)));
+        let (decoded, content) = content.map_err(|error| self.ledger.unreadable(index, &record.id, &error)).ok()?;
+        self.ledger.decoded(decoded.bytes.len(), decoded.text.len());
+        let origin = Arc::new(Origin::default());
+        let rest = match content {
+            Content::Lines(text) => Rest::Lines { origin, lines: subscription::lines(text) },
+            Content::Envelopes(envelopes) => {
+                Rest::Envelopes { origin, events: Vec::new().into_iter(), envelopes: envelopes.into_iter() }
+            }
+        };
+        let arrival = record.arrival.and_then(event::valid_timestamp).unwrap_or(now);
+        let ids = Ids::new(decoded.bytes);
+        Some(Reading { record: index, arrival, ids, position: 0, rest, stitched: self.stitched })
+    }
+
+    /// Takes lines of the record in until a body is full, which is returned; `None` once the record is read to its end.
+    pub fn fill(&mut self, reading: &mut Reading<'_>) -> Option<Batch> {
+        while let Some((head, line)) = self.next(reading) {
+            if let Some(full) = self.line(reading.record, &head, line) {
+                return Some(full);
+            }
+        }
+        // Requests that are still open may yet give the record an event.
+        if let Some(archives) = &mut self.archives
+            && reading.stitched == self.stitched
+        {
+            archives.close(reading.record);
+        }
+        None
+    }
+
+    /// Enters that a record is not read to its end, because the invocation's time is over.
+    pub fn leave(&mut self, reading: &Reading<'_>) {
+        self.ledger.unread(reading.record);
+    }
+
+    /// Writes what is still open, when all records are read: call until it returns `None`.
+    pub fn flush(&mut self) -> Option<Batch> {
+        let stitcher = &mut self.stitcher;
+        let mut requests = self.requests.take().unwrap_or_else(|| {
+            let requests: Vec<_> = std::mem::take(stitcher).finish().collect();
+            requests.into_iter()
+        });
+        let redactor = &self.settings.redactor;
+        let full = requests.find_map(|request| {
+            let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
+            self.pack_shares(&request.head.id, &request.shares, write)
+        });
+        self.requests = Some(requests);
+        full.or_else(|| self.packer.finish())
+    }
+
+    /// Closes the books: a verdict for each record.
+    pub fn settle(self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals) {
+        let mut archives = self.archives;
+        self.ledger.settle(event, |record| archives.as_mut().and_then(|archives| archives.take(record)))
+    }
+
+    /// Moves to the record's next line.
+    fn next<'r>(&mut self, reading: &mut Reading<'r>) -> Option<(Head<'r>, Line<'r>)> {
+        match &mut reading.rest {
+            Rest::Lines { origin, lines } => {
+                let (position, line) = lines.next()?;
+                let id = Cow::Owned(reading.ids.id(position));
+                let origin = Arc::clone(origin);
+                Some((Head { id, timestamp: reading.arrival, origin, extracted_fields: None }, Line::Bare(line)))
+            }
+            Rest::Envelopes { origin, events, envelopes } => loop {
+                if let Some(event) = events.next() {
+                    let position = reading.position;
+                    reading.position += 1;
+                    let head = Head {
+                        id: event.id.map_or_else(|| Cow::Owned(reading.ids.id(position)), Str::decode),
+                        timestamp: event.timestamp.and_then(event::valid_timestamp).unwrap_or(reading.arrival),
+                        origin: Arc::clone(origin),
+                        extracted_fields: event.extracted_fields.map(Cow::Borrowed),
+                    };
+                    return Some((head, Line::Message(event.message)));
+                }
+                let envelope = envelopes.next()?;
+                if self.settings.own_log_group.as_deref() == Some(&envelope.log_group) {
+                    self.ledger.own_envelope(reading.record);
+                    reading.position += envelope.events.len();
+                } else {
+                    *origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
+                    *events = envelope.events.into_iter();
+                }
+            },
+        }
+    }
+
+    /// Takes one log line: it becomes an event, or part of one.
+    fn line(&mut self, record: usize, head: &Head<'_>, line: Line<'_>) -> Option<Batch> {
+        self.ledger.line(record, head.timestamp);
+        let mut message = std::mem::take(&mut self.message);
+        let line = match line {
+            Line::Bare(line) => line,
+            Line::Message(raw) => {
+                message.clear();
+                raw.decode_into(&mut message);
+                &message
+            }
+        };
+        let full = self.text_line(record, head, line);
+        self.message = message;
+        full
+    }
+
+    fn text_line(&mut self, record: usize, head: &Head<'_>, line: &str) -> Option<Batch> {
+        let Settings { formats, redactor, .. } = self.settings;
+        if head.origin.holds_execution_logs() {
+            return match self.stitch(record, head, line) {
+                Ok(()) => None,
+                Err(error) => self.text(record, head, line, &error),
+            };
+        }
+        match formats.parse(line) {
+            // Whatever a format takes is an access log; other JSON may be a vended execution record.
+            Ok(log) if log.format().is_none() && self.stitch(record, head, line).is_ok() => None,
+            Ok(log) if log.format().is_none() => {
+                // One without a request id belongs to no request, and still tells its API.
+                let head = vended::parse(line).map_or_else(|| head.clone(), |vended| head.of_vended(&vended));
+                self.pack(record, &head, |out| head.write_access(&log, redactor, out))
+            }
+            Ok(log) => self.pack(record, head, |out| head.write_access(&log, redactor, out)),
+            Err(error) => self.text(record, head, line, &error),
+        }
+    }
+
+    fn stitch(&mut self, record: usize, head: &Head<'_>, line: &str) -> Result<(), NotExecutionLine> {
+        let taken = head.stitch(line, record, &mut self.stitcher);
+        self.stitched += usize::from(taken.is_ok());
+        taken
+    }
+
+    fn text(&mut self, record: usize, head: &Head<'_>, line: &str, error: &dyn Display) -> Option<Batch> {
+        self.ledger.unparsed();
+        let redactor = &self.settings.redactor;
+        self.pack(record, head, |out| head.write_text(line, error, redactor, out))
+    }
+
+    fn pack(&mut self, record: usize, head: &Head<'_>, write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
+        self.pack_shares(&head.id, &[Share { record, lines: 1 }], write)
+    }
+
+    /// Puts an event into the open body. Returns the body before it, if that is full.
+    fn pack_shares(&mut self, id: &str, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
+        match self.packer.push(id, shares, write) {
+            Ok(full) => {
+                if let (Some(archives), [first, ..]) = (&mut self.archives, shares) {
+                    archives.add(first.record, self.packer.last_event());
+                }
+                full
+            }
+            Err(error) => {
+                self.ledger.oversized(shares, &error);
+                None
+            }
+        }
+    }
+}
