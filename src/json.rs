@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use thiserror::Error;
+use wide::u8x16;
 
 /// Deepest nesting of arrays and objects that is read. Deeper text is an error, so that no input can exhaust the stack.
 ///
@@ -259,23 +260,31 @@ impl<'a> Cursor<'a> {
             None => return Err(self.error(JsonErrorKind::Eof)),
         }
         let start = self.at;
-        let mut escaped = false;
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let plain = plain_run(rest);
+        let escaped = rest.get(plain) != Some(&b'"');
+        match if escaped { string_end(rest.get(plain..).unwrap_or_default()) } else { Some(0) } {
+            Some(length) => self.at = start + plain + length,
+            None => self.walk_string(start)?,
+        }
+        let raw = self.text.get(start..self.at).unwrap_or_default();
+        self.at += 1;
+        Ok(Str { raw, escaped })
+    }
+
+    /// Moves to the quote that ends the string whose inside starts at `start`, or to what is wrong with it.
+    fn walk_string(&mut self, start: usize) -> Result<(), JsonError> {
+        self.at = start;
         loop {
             self.at += plain_run(self.text.as_bytes().get(self.at..).unwrap_or_default());
             match self.byte() {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => self.escape()?,
                 // JSON forbids control characters in strings.
                 Some(_) => return Err(self.error(JsonErrorKind::Syntax)),
                 None => return Err(self.error(JsonErrorKind::Eof)),
             }
         }
-        let raw = self.text.get(start..self.at).unwrap_or_default();
-        self.at += 1;
-        Ok(Str { raw, escaped })
     }
 
     /// Moves past the escape that starts here.
@@ -468,27 +477,109 @@ pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
 
 /// Returns how many bytes from the start can stand in a JSON string as they are: up to a quote, a backslash or a control
 /// character.
-///
-/// Log lines are JSON inside JSON, with an escape every ten bytes: too dense for a search that has to be set up each time. Eight
-/// bytes are looked at in one word, in which each byte's highest bit tells whether it ends the run.
 fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    // The lowest bit set is exact; a borrow can set further ones above it.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let controls = word.wrapping_sub(ONES * 0x20) & !word;
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-        let ends = (controls | quotes | backslashes) & HIGH;
+    let (blocks, tail) = bytes.as_chunks::<16>();
+    for (index, block) in blocks.iter().enumerate() {
+        let Marks { quotes, backslashes, controls } = Marks::of(block);
+        let ends = quotes | backslashes | controls;
         if ends != 0 {
-            return index * 8 + (ends.trailing_zeros() / 8) as usize;
+            return index * 16 + ends.trailing_zeros() as usize;
         }
     }
     let ends = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-    words.len() * 8 + tail.iter().position(ends).unwrap_or(tail.len())
+    blocks.len() * 16 + tail.iter().position(ends).unwrap_or(tail.len())
+}
+
+/// Returns how many bytes from the start are before the quote that ends a JSON string; `None` if they are no valid string, or
+/// end too soon to tell.
+///
+/// A log line is JSON inside JSON, with an escape every ten bytes: too many to stop at each. So 64 bytes are looked at in one
+/// go, as bits, and only an escape that is neither that of a quote nor of a backslash is looked at by itself.
+fn string_end(bytes: &[u8]) -> Option<usize> {
+    let (blocks, tail) = bytes.as_chunks::<64>();
+    let mut padded = [b' '; 64];
+    padded.get_mut(..tail.len())?.copy_from_slice(tail);
+    // Whether the first byte of the block is escaped by the last one of the block before.
+    let mut carry = 0;
+    for (index, block) in blocks.iter().chain([&padded]).enumerate() {
+        let Marks { quotes, backslashes, controls } = Marks::of_64(block);
+        let escaped = escaped(backslashes, carry);
+        let ends = quotes & !escaped;
+        // All bits below the first end; all bits where there is none.
+        let inside = (ends & ends.wrapping_neg()).wrapping_sub(1);
+        if controls & inside != 0 {
+            return None;
+        }
+        let mut others = escaped & inside & !(quotes | backslashes);
+        while others != 0 {
+            let at = index * 64 + others.trailing_zeros() as usize;
+            if !is_escape(bytes.get(at..)?) {
+                return None;
+            }
+            others &= others - 1;
+        }
+        if ends != 0 {
+            return Some(index * 64 + ends.trailing_zeros() as usize);
+        }
+        carry = (backslashes & !escaped) >> 63;
+    }
+    None
+}
+
+/// Returns which bytes are escaped: each one behind a backslash that is not escaped itself. `carry` is 1 if the first one is.
+fn escaped(backslashes: u64, carry: u64) -> u64 {
+    let behind = backslashes << 1 | carry;
+    if backslashes & behind == 0 {
+        return behind;
+    }
+    // In a run of backslashes every other one is escaped.
+    let mut escaped = carry;
+    let mut rest = backslashes & !carry;
+    while rest != 0 {
+        let first = rest & rest.wrapping_neg();
+        escaped |= first << 1;
+        rest &= !(first | first << 1);
+    }
+    escaped
+}
+
+/// Returns whether `text`, which stands behind a backslash, is the rest of a valid escape.
+fn is_escape(text: &[u8]) -> bool {
+    match text {
+        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => true,
+        [b'u', digits @ ..] => digits.get(..4).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        _ => false,
+    }
+}
+
+/// Where the bytes are that mean something in a JSON string: a bit for each byte of a block, the first byte lowest.
+struct Marks {
+    quotes: u64,
+    backslashes: u64,
+    controls: u64,
+}
+
+impl Marks {
+    fn of(block: &[u8; 16]) -> Self {
+        let block = u8x16::from(*block);
+        let bits = |matching: u8x16| u64::from(matching.to_bitmask());
+        Self {
+            quotes: bits(block.simd_eq(u8x16::splat(b'"'))),
+            backslashes: bits(block.simd_eq(u8x16::splat(b'\\'))),
+            controls: bits(block.simd_eq(block.min(u8x16::splat(0x1F)))),
+        }
+    }
+
+    fn of_64(block: &[u8; 64]) -> Self {
+        let mut marks = Self { quotes: 0, backslashes: 0, controls: 0 };
+        for (index, part) in block.as_chunks::<16>().0.iter().enumerate() {
+            let part = Self::of(part);
+            marks.quotes |= part.quotes << (16 * index);
+            marks.backslashes |= part.backslashes << (16 * index);
+            marks.controls |= part.controls << (16 * index);
+        }
+        marks
+    }
 }
 
 #[cfg(test)]
@@ -590,6 +681,18 @@ mod tests {
             let bytes = [vec![b'x'; plain], bytes].concat();
             let expected = bytes.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\');
             prop_assert_eq!(plain_run(&bytes), expected.unwrap_or(bytes.len()));
+        }
+
+        #[test]
+        fn the_end_of_a_string_is_where_a_walk_finds_it(
+            text in r#"([a-z ]{0,70}|\\\\["\\\\/bnu]|\\\\u[0-9a-f]{3,4}|\\\\{1,5}|"|\n){0,30}"#,
+        ) {
+            let text = format!("\"{text}");
+            let mut clear = Cursor { text: &text, at: 1 };
+            let walked = clear.walk_string(1).map(|()| clear.at);
+            prop_assert_eq!(string_end(&text.as_bytes()[1..]).map(|end| end + 1), walked.ok());
+            let read = Cursor::new(&text).string();
+            prop_assert_eq!(read.map(|read| (read.raw().len() + 1, read.escaped())), walked.map(|end| (end, text[..end].contains('\\'))));
         }
 
         #[test]

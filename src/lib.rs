@@ -17,6 +17,7 @@ pub mod config;
 pub mod secret;
 
 pub mod firehose;
+pub mod inflate;
 pub mod json;
 pub mod subscription;
 

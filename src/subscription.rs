@@ -10,14 +10,13 @@
 //! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>
 
 use std::borrow::Cow;
-use std::io::Read;
 use std::iter::Enumerate;
 use std::str::Split;
 
-use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
 
 use crate::firehose::Record;
+use crate::inflate::{InflateError, Inflater};
 use crate::json::{Cursor, JsonError, JsonErrorKind, Kind, Str};
 
 /// Why a record cannot be read. Nothing of its content is repeated.
@@ -79,6 +78,7 @@ pub struct Buffers {
     bytes: Vec<u8>,
     /// The bytes inflated, where they were gzip.
     inflated: Vec<u8>,
+    inflater: Inflater,
 }
 
 /// A record's content, readable.
@@ -95,12 +95,15 @@ pub struct Decoded<'a> {
 /// # Errors
 /// Past `cap` bytes of content, and whatever is damaged.
 pub fn decode<'a>(record: &Record<'_>, cap: usize, buffers: &'a mut Buffers) -> Result<Decoded<'a>, DecodeError> {
-    let Buffers { bytes, inflated } = buffers;
+    let Buffers { bytes, inflated, inflater } = buffers;
     let data = record.data.as_deref().ok_or(DecodeError::NoData)?;
     bytes.clear();
     base64_simd::STANDARD.decode_append(data, bytes).map_err(|_| DecodeError::Base64)?;
     let content = if bytes.starts_with(&[0x1f, 0x8b]) {
-        inflate(bytes, cap, inflated)?;
+        inflater.inflate(bytes, cap, inflated).map_err(|error| match error {
+            InflateError::Damaged => DecodeError::Gzip,
+            InflateError::TooLarge => DecodeError::TooLarge { cap },
+        })?;
         inflated.as_slice()
     } else {
         bytes.as_slice()
@@ -112,17 +115,6 @@ pub fn decode<'a>(record: &Record<'_>, cap: usize, buffers: &'a mut Buffers) -> 
         Ok(text) => Ok(Decoded { bytes, text }),
         Err(error) => Err(DecodeError::Utf8 { at: error.valid_up_to() }),
     }
-}
-
-/// Inflates gzip of any number of members into `out`, and fails rather than truncate past `cap` bytes.
-fn inflate(gzip: &[u8], cap: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
-    // The last four bytes tell the size of the last member. They may lie: the cap is on the bytes that come.
-    let told = gzip.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
-    out.clear();
-    out.reserve(told.min(cap) + 1);
-    let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
-    MultiGzDecoder::new(gzip).take(limit).read_to_end(out).map_err(|_| DecodeError::Gzip)?;
-    if out.len() > cap { Err(DecodeError::TooLarge { cap }) } else { Ok(()) }
 }
 
 /// What the text of a record is.
