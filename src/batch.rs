@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 use thiserror::Error;
 
 use crate::config::PayloadFormat;
@@ -231,13 +231,14 @@ impl Batch {
         let end_of = |index: usize| self.entries.get(index).map_or(0, |entry| entry.id_end);
         let start = range.start.checked_sub(1).map_or(0, end_of);
         let end = range.end.checked_sub(1).map_or(0, end_of);
-        hex(&Sha256::digest(self.ids.get(start..end).unwrap_or_default()), 32)
+        hex(digest(&SHA256, self.ids.get(start..end).unwrap_or_default()).as_ref(), 32)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
 
     use super::*;
 

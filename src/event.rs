@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
 
 use crate::access_log::AccessLog;
 use crate::execution_log::vended::{self, Vended};
@@ -92,8 +92,8 @@ impl Head<'_> {
         out.push(b'}');
     }
 
-    /// Gives the line of the record at index `record` to the stitcher, if it is part of a request's execution log: a line of
-    /// an execution-log group, or a vended record of any.
+    /// Gives a line of the record at index `record` to the stitcher, if it is part of a request's execution log: a line of an
+    /// execution-log group, or a vended record that stands there.
     ///
     /// # Errors
     /// If it is neither; it is not taken.
@@ -103,14 +103,23 @@ impl Head<'_> {
         record: usize,
         stitcher: &mut Stitcher<Head<'static>>,
     ) -> Result<(), NotExecutionLine> {
-        if self.origin.holds_execution_logs() {
-            let taken = stitcher.push(self.origin.log_group(), line, record, || self.clone().into_owned());
-            if taken.is_ok() {
-                return taken;
-            }
-        }
-        let vended = vended::parse(line).ok_or(NotExecutionLine)?;
-        stitcher.push_vended(&vended, record, || self.of_vended(&vended))
+        stitcher.push(self.origin.log_group(), line, record, || self.clone().into_owned()).or_else(|error| {
+            let vended = vended::parse(line).ok_or(error)?;
+            self.stitch_vended(&vended, record, stitcher)
+        })
+    }
+
+    /// Gives a vended record, of any log group, to the stitcher.
+    ///
+    /// # Errors
+    /// If it belongs to no request; it is not taken.
+    pub fn stitch_vended(
+        &self,
+        vended: &Vended<'_>,
+        record: usize,
+        stitcher: &mut Stitcher<Head<'static>>,
+    ) -> Result<(), NotExecutionLine> {
+        stitcher.push_vended(vended, record, || self.of_vended(vended))
     }
 
     /// The head of a vended record, which tells its API and stage and, where no log event does, its time.
@@ -202,11 +211,11 @@ fn write_timestamp(milliseconds: i64, out: &mut Vec<u8>) {
 /// Makes ids for the lines of a record that come without one: the same in a retry and in a replay.
 ///
 /// `sha256:` and the first 32 hex digits of SHA-256 over the record's bytes, a line feed and the line's position in decimal.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ids<'a> {
     bytes: &'a [u8],
     /// The hash of the bytes, once the first line has asked for it.
-    hash: Option<Sha256>,
+    hash: Option<Context>,
 }
 
 impl<'a> Ids<'a> {
@@ -220,11 +229,16 @@ impl<'a> Ids<'a> {
     #[must_use]
     pub fn id(&mut self, position: usize) -> String {
         let bytes = self.bytes;
-        let mut hash = self.hash.get_or_insert_with(|| Sha256::new_with_prefix(bytes)).clone();
-        hash.update(format!("\n{position}"));
+        let of_record = self.hash.get_or_insert_with(|| {
+            let mut hash = Context::new(&SHA256);
+            hash.update(bytes);
+            hash
+        });
+        let mut hash = of_record.clone();
+        hash.update(format!("\n{position}").as_bytes());
         let mut id = String::with_capacity("sha256:".len() + 32);
         id.push_str("sha256:");
-        id.push_str(&hex(&hash.finalize(), 16));
+        id.push_str(&hex(hash.finish().as_ref(), 16));
         id
     }
 }
@@ -242,6 +256,8 @@ pub fn hex(digest: &[u8], bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
 
     #[track_caller]

@@ -8,11 +8,12 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::vec;
 
+use crate::access_log::{AccessLog, Learned};
 use crate::archive::Archives;
 use crate::batch::{Batch, Limits, Packer, Share};
 use crate::config::{Archive, DeliverySettings, Settings};
 use crate::event::{self, Head, Ids, Origin};
-use crate::execution_log::{NotExecutionLine, Request, Stitcher, vended};
+use crate::execution_log::{Request, Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::json::Str;
 use crate::ledger::{Ledger, Totals};
@@ -32,6 +33,8 @@ pub struct Intake<'a> {
     archives: Option<Archives>,
     /// The message of the event that is read, its escapes undone.
     message: String,
+    /// What JSON lines without a format have taught.
+    learned: Learned,
 }
 
 /// A record that is being read: its content, and how far that has been taken in.
@@ -78,6 +81,7 @@ impl<'a> Intake<'a> {
             requests: None,
             archives: (settings.archive == Archive::Structured).then(|| Archives::new(records)),
             message: String::new(),
+            learned: Learned::default(),
         }
     }
 
@@ -186,45 +190,71 @@ impl<'a> Intake<'a> {
     /// Takes one log line: it becomes an event, or part of one.
     fn line(&mut self, record: usize, head: &Head<'_>, line: Line<'_>) -> Option<Batch> {
         self.ledger.line(record, head.timestamp);
-        let mut message = std::mem::take(&mut self.message);
-        let line = match line {
-            Line::Bare(line) => line,
-            Line::Message(raw) => {
-                message.clear();
-                raw.decode_into(&mut message);
-                &message
-            }
+        if head.origin.holds_execution_logs() {
+            return self.with_text(line, |intake, line| intake.execution_line(record, head, line));
+        }
+        let Line::Message(raw) = line else {
+            return self.with_text(line, |intake, line| intake.access_line(record, head, line, None));
         };
-        let full = self.text_line(record, head, line);
-        self.message = message;
-        full
+        let learned = std::mem::take(&mut self.learned);
+        let log = self.settings.formats.parse_message(raw).or_else(|| learned.read(raw));
+        let full = log.map(|log| self.access(record, head, &log));
+        self.learned = learned;
+        full.unwrap_or_else(|| self.with_text(line, |intake, line| intake.access_line(record, head, line, Some(raw))))
     }
 
-    fn text_line(&mut self, record: usize, head: &Head<'_>, line: &str) -> Option<Batch> {
-        let Settings { formats, redactor, .. } = self.settings;
-        if head.origin.holds_execution_logs() {
-            return match self.stitch(record, head, line) {
-                Ok(()) => None,
-                Err(error) => self.text(record, head, line, &error),
-            };
-        }
-        match formats.parse(line) {
-            // Whatever a format takes is an access log; other JSON may be a vended execution record.
-            Ok(log) if log.format().is_none() && self.stitch(record, head, line).is_ok() => None,
-            Ok(log) if log.format().is_none() => {
-                // One without a request id belongs to no request, and still tells its API.
-                let head = vended::parse(line).map_or_else(|| head.clone(), |vended| head.of_vended(&vended));
-                self.pack(record, &head, |out| head.write_access(&log, redactor, out))
+    /// Has a line taken with its escapes undone.
+    fn with_text(&mut self, line: Line<'_>, take: impl FnOnce(&mut Self, &str) -> Option<Batch>) -> Option<Batch> {
+        match line {
+            Line::Bare(line) => take(self, line),
+            Line::Message(raw) => {
+                let mut message = std::mem::take(&mut self.message);
+                message.clear();
+                raw.decode_into(&mut message);
+                let full = take(self, &message);
+                self.message = message;
+                full
             }
-            Ok(log) => self.pack(record, head, |out| head.write_access(&log, redactor, out)),
+        }
+    }
+
+    fn execution_line(&mut self, record: usize, head: &Head<'_>, line: &str) -> Option<Batch> {
+        match head.stitch(line, record, &mut self.stitcher) {
+            Ok(()) => {
+                self.stitched += 1;
+                None
+            }
             Err(error) => self.text(record, head, line, &error),
         }
     }
 
-    fn stitch(&mut self, record: usize, head: &Head<'_>, line: &str) -> Result<(), NotExecutionLine> {
-        let taken = head.stitch(line, record, &mut self.stitcher);
-        self.stitched += usize::from(taken.is_ok());
-        taken
+    /// Takes a line that is most likely one of an access log. `raw` is the line as it stands in an envelope.
+    fn access_line(&mut self, record: usize, head: &Head<'_>, line: &str, raw: Option<Str<'_>>) -> Option<Batch> {
+        let settings = self.settings;
+        let log = match settings.formats.parse(line) {
+            Ok(log) => log,
+            Err(error) => return self.text(record, head, line, &error),
+        };
+        // Whatever a format takes is an access log; other JSON may be a vended execution record.
+        if log.format().is_none() {
+            if let Some(vended) = vended::parse(line) {
+                if head.stitch_vended(&vended, record, &mut self.stitcher).is_ok() {
+                    self.stitched += 1;
+                    return None;
+                }
+                // One without a request id belongs to no request, and still tells its API.
+                return self.access(record, &head.of_vended(&vended), &log);
+            }
+            if let Some(raw) = raw {
+                self.learned.learn(&settings.formats, &settings.redactor, raw, line);
+            }
+        }
+        self.access(record, head, &log)
+    }
+
+    fn access(&mut self, record: usize, head: &Head<'_>, log: &AccessLog<'_>) -> Option<Batch> {
+        let redactor = &self.settings.redactor;
+        self.pack(record, head, |out| head.write_access(log, redactor, out))
     }
 
     fn text(&mut self, record: usize, head: &Head<'_>, line: &str, error: &dyn Display) -> Option<Batch> {

@@ -490,6 +490,18 @@ fn plain_run(bytes: &[u8]) -> usize {
     blocks.len() * 16 + tail.iter().position(ends).unwrap_or(tail.len())
 }
 
+/// Returns how many bytes from the start are before the first backslash; all of them where there is none.
+pub(crate) fn unescaped_run(bytes: &[u8]) -> usize {
+    let (blocks, tail) = bytes.as_chunks::<16>();
+    for (index, block) in blocks.iter().enumerate() {
+        let backslashes = u8x16::from(*block).simd_eq(u8x16::splat(b'\\')).to_bitmask();
+        if backslashes != 0 {
+            return index * 16 + backslashes.trailing_zeros() as usize;
+        }
+    }
+    blocks.len() * 16 + tail.iter().position(|byte| *byte == b'\\').unwrap_or(tail.len())
+}
+
 /// Returns how many bytes from the start are before the quote that ends a JSON string; `None` if they are no valid string, or
 /// end too soon to tell.
 ///

@@ -9,6 +9,7 @@ use memchr::memmem::{self, Finder};
 use thiserror::Error;
 
 use super::shape::{self, PLACEHOLDER, Placed, Shape};
+use super::stencil::Stencil;
 use super::variables::{Variable, name_length};
 
 /// What a variable's name stands behind.
@@ -123,6 +124,8 @@ pub(super) struct Format {
     pub(super) tree: Vec<Branch>,
     /// The keys, if the format is a JSON object.
     pub(super) shape: Option<Shape>,
+    /// The text as it stands in an envelope, if the format is a JSON object of values that can be told there.
+    pub(super) stencil: Option<Stencil>,
     /// Whether a line to the letter of the format holds variables only.
     pub(super) is_only_variables: bool,
     /// Slots that hold one variable.
@@ -158,9 +161,16 @@ impl Format {
         }
         let variables = slots.iter().filter(|slot| !slot.composite).count();
         let is_only_variables = shape.as_ref().is_none_or(Shape::is_only_variables);
+        let stencil = shape.as_ref().and_then(|_| {
+            let behind =
+                slots.iter().zip(literals.get(1..)?).map(|(slot, literal)| (slot.quoted, literal.text.as_ref()));
+            // Outside quotes, several values together are no JSON value.
+            let is_plain = slots.iter().all(|slot| slot.quoted || !slot.composite);
+            Stencil::new(&literals.first()?.text, behind).filter(|_| is_plain)
+        });
         let tree = tree(&slots);
         let status = slots.iter().position(|slot| slot.variable.name.as_ref() == "status");
-        Ok(Self { label: label.into(), slots, literals, tree, shape, is_only_variables, variables, status })
+        Ok(Self { label: label.into(), slots, literals, tree, shape, stencil, is_only_variables, variables, status })
     }
 
     /// Returns the text before the slot of this index, or behind the last one.

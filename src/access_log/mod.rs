@@ -7,9 +7,11 @@
 
 mod documented;
 mod format;
+mod learned;
 mod object;
 mod outline;
 mod shape;
+mod stencil;
 mod text;
 mod value;
 mod variables;
@@ -21,14 +23,16 @@ use std::fmt;
 use thiserror::Error;
 
 pub use self::format::{FormatError, FormatErrorKind};
+pub use self::learned::Learned;
 pub use self::outline::{Holds, Outline, Part};
 pub use self::text::Reason;
 pub use self::variables::{Kind, documented_variables};
 
 use self::format::Format;
+use self::learned::Template;
 use self::object::Object;
 use self::value::Value;
-use crate::json::JsonErrorKind;
+use crate::json::{JsonErrorKind, Str};
 use crate::redact::Redactor;
 
 /// The formats that a line may have, compiled once.
@@ -91,6 +95,8 @@ enum Fields<'a> {
     Line(&'a str),
     /// The format, a JSON object, with the values for what is not constant.
     Format,
+    /// The text of a line that came before, with these values.
+    Learned(&'a Template, Vec<Value<'a>>),
 }
 
 impl Formats {
@@ -163,6 +169,21 @@ impl Formats {
         }
         let nowhere = NoMatchKind::Text(Reason::Literal);
         Err(miss.unwrap_or(NoMatch { format: "no format", at: 0, kind: nowhere, expected: None }))
+    }
+
+    /// Reads a line as it stands in a JSON string, if it is the text of a JSON format to the letter and no value has an escape.
+    ///
+    /// `None` says nothing: [`parse`](Self::parse) may read the decoded line yet, and reads no line otherwise than this.
+    #[must_use]
+    pub fn parse_message<'a>(&'a self, line: Str<'a>) -> Option<AccessLog<'a>> {
+        for format in self.formats.iter().filter(|format| format.shape.is_some()) {
+            // One that has no stencil may have the line all the same, and comes first.
+            if let Some(values) = format.stencil.as_ref()?.read(line) {
+                let fields = if format.is_only_variables { Fields::None } else { Fields::Format };
+                return Some(AccessLog { reading: Some((format, values)), fields });
+            }
+        }
+        None
     }
 
     /// Tells what each format was understood to be: the one with the most variables first, as they are tried.
@@ -253,6 +274,10 @@ impl<'a> AccessLog<'a> {
                 write::fields_of_line(format, line, redactor, out).unwrap_or(false)
             }
             (Fields::Format, Some((format, values))) => write::fields_of_format(format, values, redactor, out),
+            (Fields::Learned(template, values), _) => {
+                template.write(values, redactor, out);
+                true
+            }
             (Fields::None | Fields::Format, _) => false,
         });
     }

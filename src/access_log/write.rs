@@ -98,7 +98,7 @@ fn may_hold_name(text: &str) -> bool {
 /// Writes a value of these characters as a JSON string, without the credentials in it.
 ///
 /// `is_clean` is asked about characters that look as if there could be one.
-fn free_text(
+pub(super) fn free_text(
     value: Value<'_>,
     characters: &str,
     is_clean: impl FnOnce(&str) -> bool,
@@ -116,7 +116,7 @@ fn free_text(
 }
 
 /// Writes a value as a JSON string: as it stands in the line where it stands in one.
-fn string(value: Value<'_>, out: &mut Vec<u8>) {
+pub(super) fn string(value: Value<'_>, out: &mut Vec<u8>) {
     let inside = match value {
         Value::Unseen | Value::Nothing => "",
         Value::Plain(text) => return json::write_string(out, text),

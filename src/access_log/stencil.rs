@@ -1,0 +1,129 @@
+//! The text around a line's values as it stands in the envelope, where the line is a JSON string.
+//!
+//! Every line of a stage has the same text around its values. Where the line is JSON, that text can be compared as it stands,
+//! with its escapes, and a value that has no escape is what lies between two pieces of it. So neither has the message's JSON
+//! string to be decoded nor the JSON in it to be parsed: each byte is looked at once.
+//!
+//! A stencil takes only what the clear way would read the same: whatever has an escape in a value goes that way.
+
+use super::value::Value;
+use crate::json::{self, Cursor, Kind, Str};
+
+/// Pieces of text with a place for a value between each two.
+#[derive(Debug)]
+pub(super) struct Stencil {
+    first: Box<str>,
+    places: Vec<Place>,
+}
+
+/// A place for a value, and the text behind it.
+#[derive(Debug)]
+struct Place {
+    /// Whether the value is the inside of a JSON string.
+    quoted: bool,
+    behind: Box<str>,
+}
+
+impl Stencil {
+    /// Makes a stencil of the text of a JSON object: the text before its values, then for each value whether it is the inside
+    /// of a string, and the text behind it.
+    ///
+    /// `None` if some of the text has an escape of its own or if it is not an object's from brace to brace.
+    pub(super) fn new<'a>(first: &str, places: impl Iterator<Item = (bool, &'a str)>) -> Option<Self> {
+        let places: Vec<Place> =
+            places.map(|(quoted, behind)| Some(Place { quoted, behind: escaped(behind)? })).collect::<Option<_>>()?;
+        let whole = first.starts_with('{') && places.last()?.behind.ends_with('}');
+        let first = escaped(first)?;
+        whole.then_some(Self { first, places })
+    }
+
+    /// Reads the values of a line. `None` if it has other text, or an escape in a value.
+    pub(super) fn read<'a>(&self, line: Str<'a>) -> Option<Vec<Value<'a>>> {
+        let mut rest = line.raw().strip_prefix(self.first.as_ref())?;
+        let mut values = Vec::with_capacity(self.places.len());
+        for Place { quoted, behind } in &self.places {
+            let (value, after) = if *quoted { string(rest)? } else { scalar(rest)? };
+            values.push(value);
+            rest = after.strip_prefix(behind.as_ref())?;
+        }
+        // A line feed may end the line.
+        matches!(rest, "" | "\\n").then_some(values)
+    }
+}
+
+/// Returns a text as it stands inside a JSON string; `None` if it has a backslash itself.
+fn escaped(text: &str) -> Option<Box<str>> {
+    let mut out = Vec::with_capacity(text.len() + 8);
+    json::write_escaped(&mut out, text);
+    String::from_utf8(out).ok().filter(|_| !text.contains('\\')).map(String::into_boxed_str)
+}
+
+/// Splits off the inside of a string: all up to the first escape, which is that of the quote if no other is in the string.
+fn string(rest: &str) -> Option<(Value<'_>, &str)> {
+    let (value, behind) = rest.split_at_checked(json::unescaped_run(rest.as_bytes()))?;
+    Some((Value::Clean(value), behind))
+}
+
+/// Splits off a value that stands outside quotes in the format: a string with its quotes, a number, a boolean or null.
+fn scalar(rest: &str) -> Option<(Value<'_>, &str)> {
+    const QUOTE: &str = "\\\"";
+    if let Some(inside) = rest.strip_prefix(QUOTE) {
+        let (value, behind) = string(inside)?;
+        return Some((value, behind.strip_prefix(QUOTE)?));
+    }
+    let mut cursor = Cursor::new(rest);
+    let value = match cursor.kind().ok()? {
+        Kind::Number | Kind::Bool => Value::Plain(cursor.value().ok()?),
+        Kind::Null => {
+            cursor.value().ok()?;
+            Value::Nothing
+        }
+        Kind::String | Kind::Array | Kind::Object => return None,
+    };
+    Some((value, cursor.rest()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn reads(message: &str, expected: Option<&[&str]>) {
+        let places = [(true, "\",\"b\": "), (false, ",\"c\":\""), (true, "\"}")];
+        let stencil = Stencil::new("{\"a\":\"", places.into_iter()).unwrap();
+        let json = serde_json::to_string(message).unwrap();
+        let values = stencil.read(Cursor::new(&json).string().unwrap());
+        let texts = values.map(|values| values.iter().map(|value| value.characters().into_owned()).collect::<Vec<_>>());
+        assert_eq!(texts, expected.map(|texts| texts.iter().map(ToString::to_string).collect()), "{message}");
+    }
+
+    #[test]
+    fn values_are_what_stands_between_the_text() {
+        reads(r#"{"a":"x y","b": 12,"c":"é"}"#, Some(&["x y", "12", "é"]));
+        reads("{\"a\":\"\",\"b\": \"-\",\"c\":\"-\"}\n", Some(&["", "-", "-"]));
+        reads(r#"{"a":"x","b": null,"c":"y"}"#, Some(&["x", "", "y"]));
+    }
+
+    #[test]
+    fn what_needs_a_closer_look_is_left_to_it() {
+        for line in [
+            r#"{"a":"x","b":12,"c":"y"}"#,
+            r#"{"a":"\"x","b": 12,"c":"y"}"#,
+            r#"{"a":"x","b": -,"c":"y"}"#,
+            r#"{"a":"x","b": [],"c":"y"}"#,
+            r#"{"a":"x","b": 12,"c":"y"} "#,
+            r#" {"a":"x","b": 12,"c":"y"}"#,
+            "{\"a\":\"x\ty\",\"b\": 12,\"c\":\"y\"}",
+        ] {
+            reads(line, None);
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_object_or_has_an_escape_makes_no_stencil() {
+        assert!(Stencil::new("{\"a\\u0020\":\"", [(true, "\"}")].into_iter()).is_none());
+        assert!(Stencil::new(" {\"a\":\"", [(true, "\"}")].into_iter()).is_none());
+        assert!(Stencil::new("{\"a\":\"", [(true, "\"} ")].into_iter()).is_none());
+        assert!(Stencil::new("{\"a\":1}", std::iter::empty()).is_none());
+    }
+}
