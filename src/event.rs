@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::Write;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::tz::Offset;
 use ring::digest::{Context, SHA256};
 
 use crate::access_log::AccessLog;
@@ -198,14 +199,31 @@ fn write_field(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
 #[must_use]
 pub fn valid_timestamp(milliseconds: i64) -> Option<i64> {
     const YEAR_0: i64 = -62_167_219_200_000;
-    (milliseconds >= YEAR_0 && jiff::Timestamp::from_millisecond(milliseconds).is_ok()).then_some(milliseconds)
+    (YEAR_0..=Timestamp::MAX.as_millisecond()).contains(&milliseconds).then_some(milliseconds)
 }
 
 /// Writes a time as RFC 3339 in UTC with milliseconds.
 fn write_timestamp(milliseconds: i64, out: &mut Vec<u8>) {
-    let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
-    // Writing to memory does not fail.
-    write!(out, "{time:.3}").unwrap_or_default();
+    let time = Offset::UTC.to_datetime(Timestamp::from_millisecond(milliseconds).unwrap_or_default());
+    let (year, month, day) = (time.year().unsigned_abs(), time.month().unsigned_abs(), time.day().unsigned_abs());
+    let [hour, minute, second] = [time.hour(), time.minute(), time.second()].map(i8::unsigned_abs);
+    let millisecond = time.millisecond().unsigned_abs();
+    let [y1, y2, y3, y4] = digits(year);
+    let [_, _, m1, m2] = digits(month.into());
+    let [_, _, d1, d2] = digits(day.into());
+    let [_, _, h1, h2] = digits(hour.into());
+    let [_, _, n1, n2] = digits(minute.into());
+    let [_, _, s1, s2] = digits(second.into());
+    let [_, f1, f2, f3] = digits(millisecond);
+    out.extend_from_slice(&[
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', f1, f2, f3, b'Z',
+    ]);
+}
+
+/// Returns the last four decimal digits of a number.
+fn digits(number: u16) -> [u8; 4] {
+    // A digit is less than ten.
+    [number / 1000, number / 100, number / 10, number].map(|number| b'0' + (number % 10) as u8)
 }
 
 /// Makes ids for the lines of a record that come without one: the same in a retry and in a replay.

@@ -163,6 +163,13 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
+    /// Moves past this text if it comes next, and returns whether it does.
+    pub fn skip_text(&mut self, text: &str) -> bool {
+        let found = starts_with(self.rest().as_bytes(), text.as_bytes());
+        self.at += if found { text.len() } else { 0 };
+        found
+    }
+
     /// Moves past white space and returns whether the text ends there.
     pub fn at_end(&mut self) -> bool {
         self.peek_byte().is_none()
@@ -443,6 +450,25 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Returns whether `text` starts with `start`. For a few dozen bytes, words in line are quicker than a call to compare memory.
+#[inline]
+pub(crate) fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    let Some(text) = text.get(..start.len()) else { return false };
+    let (words, _) = text.as_chunks::<8>();
+    let (expected, tail) = start.as_chunks::<8>();
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    words.iter().zip(expected).all(|(word_of_text, word_of_start)| word(word_of_text) == word(word_of_start))
+        && (tail.is_empty() || ends_with(text, start))
+}
+
+/// Returns whether two texts of the same length have the same end: the last word, or all that there is.
+fn ends_with(text: &[u8], start: &[u8]) -> bool {
+    match (text.last_chunk::<8>(), start.last_chunk::<8>()) {
+        (Some(text), Some(start)) => u64::from_le_bytes(*text) == u64::from_le_bytes(*start),
+        _ => text.iter().eq(start),
+    }
+}
+
 /// Writes `text` as a JSON string, quotes included.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -478,28 +504,63 @@ pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
 /// Returns how many bytes from the start can stand in a JSON string as they are: up to a quote, a backslash or a control
 /// character.
 fn plain_run(bytes: &[u8]) -> usize {
+    let ends = |block: &[u8; 16]| {
+        let Marks { quotes, backslashes, controls } = Marks::of(block);
+        quotes | backslashes | controls
+    };
     let (blocks, tail) = bytes.as_chunks::<16>();
     for (index, block) in blocks.iter().enumerate() {
-        let Marks { quotes, backslashes, controls } = Marks::of(block);
-        let ends = quotes | backslashes | controls;
+        let ends = ends(block);
         if ends != 0 {
             return index * 16 + ends.trailing_zeros() as usize;
         }
     }
-    let ends = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-    blocks.len() * 16 + tail.iter().position(ends).unwrap_or(tail.len())
+    // The zeros behind the tail end the run.
+    blocks.len() * 16 + ends(&padded(tail)).trailing_zeros() as usize
 }
 
-/// Returns how many bytes from the start are before the first backslash; all of them where there is none.
-pub(crate) fn unescaped_run(bytes: &[u8]) -> usize {
+/// Splits what stands inside a JSON string before its first escape. Returns how many bytes that are, and whether one of them
+/// is `=`, `:` or `%`.
+#[inline]
+pub(crate) fn unescaped_run(bytes: &[u8]) -> (usize, bool) {
+    let mut signs = 0;
     let (blocks, tail) = bytes.as_chunks::<16>();
-    for (index, block) in blocks.iter().enumerate() {
-        let backslashes = u8x16::from(*block).simd_eq(u8x16::splat(b'\\')).to_bitmask();
-        if backslashes != 0 {
-            return index * 16 + backslashes.trailing_zeros() as usize;
-        }
-    }
-    blocks.len() * 16 + tail.iter().position(|byte| *byte == b'\\').unwrap_or(tail.len())
+    let mut found = |index: usize, block: &[u8; 16]| {
+        let block = u8x16::from(*block);
+        let backslashes = block.simd_eq(u8x16::splat(b'\\')).to_bitmask();
+        // All bits below the first backslash; all bits where there is none.
+        let inside = (backslashes & backslashes.wrapping_neg()).wrapping_sub(1);
+        signs |= name_signs(block) & inside;
+        (backslashes != 0).then(|| index * 16 + backslashes.trailing_zeros() as usize)
+    };
+    let end = blocks.iter().enumerate().find_map(|(index, block)| found(index, block));
+    let end = end.or_else(|| found(blocks.len(), &padded(tail))).unwrap_or(bytes.len());
+    (end, signs != 0)
+}
+
+/// Returns whether a text has one of the signs that stand behind a name or encode one: `=`, `:` or `%`.
+pub(crate) fn has_name_sign(text: &str) -> bool {
+    let (blocks, tail) = text.as_bytes().as_chunks::<16>();
+    blocks.iter().chain([&padded(tail)]).any(|block| name_signs(u8x16::from(*block)) != 0)
+}
+
+fn name_signs(block: u8x16) -> u32 {
+    let is = |sign: u8| block.simd_eq(u8x16::splat(sign));
+    (is(b'=') | is(b':') | is(b'%')).to_bitmask()
+}
+
+/// Returns fewer than 16 bytes with zeros behind them. Two words that overlap take less time than a copy of any length.
+fn padded(bytes: &[u8]) -> [u8; 16] {
+    let length = bytes.len();
+    let low_and_high = if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        let last = u128::from(u64::from_le_bytes(*last));
+        u128::from(u64::from_le_bytes(*first)) | last << (8 * (length - 8))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        u128::from(u32::from_le_bytes(*first)) | u128::from(u32::from_le_bytes(*last)) << (8 * (length - 4))
+    } else {
+        bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+    };
+    low_and_high.to_le_bytes()
 }
 
 /// Returns how many bytes from the start are before the quote that ends a JSON string; `None` if they are no valid string, or
@@ -686,6 +747,21 @@ mod tests {
             let mut cursor = Cursor::new(&text);
             let ours = cursor.value().is_ok() && cursor.at_end();
             prop_assert_eq!(ours, serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+        }
+
+        #[test]
+        fn a_run_ends_at_the_first_escape_and_knows_the_signs_in_it(text in r"([a-z]{0,20}[=:%\\\\]?){0,3}") {
+            let end = text.find('\\').unwrap_or(text.len());
+            let signs = text[..end].contains(['=', ':', '%']);
+            prop_assert_eq!(unescaped_run(text.as_bytes()), (end, signs));
+            prop_assert_eq!(has_name_sign(&text[..end]), signs);
+        }
+
+        #[test]
+        fn a_text_starts_with_what_it_starts_with(text in "[ab]{0,30}", start in "[ab]{0,20}", own in 0_usize..30) {
+            let own = &text[..own.min(text.len())];
+            prop_assert!(starts_with(text.as_bytes(), own.as_bytes()));
+            prop_assert_eq!(starts_with(text.as_bytes(), start.as_bytes()), text.starts_with(&start));
         }
 
         #[test]

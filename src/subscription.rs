@@ -279,12 +279,30 @@ fn read_events<'a>(cursor: &mut Cursor<'a>, events: &mut Vec<LogEvent<'a>>) -> R
     cursor.open()?;
     let mut first = true;
     while cursor.next_element(&mut first)? {
-        match read_event(cursor)? {
+        match usual_event(cursor) {
             Some(event) => events.push(event),
-            None => usable = false,
+            None => match read_event(cursor)? {
+                Some(event) => events.push(event),
+                None => usable = false,
+            },
         }
     }
     Ok(usable)
+}
+
+/// Reads an event in the form that CloudWatch Logs writes; `None` if it has another, or is damaged.
+fn usual_event<'a>(cursor: &mut Cursor<'a>) -> Option<LogEvent<'a>> {
+    let mut ahead = cursor.clone();
+    let text = |ahead: &mut Cursor<'a>, text| ahead.skip_text(text).then_some(());
+    text(&mut ahead, "{\"id\":")?;
+    let id = ahead.string().ok()?;
+    text(&mut ahead, ",\"timestamp\":")?;
+    let timestamp = ahead.number().ok()?.parse().ok();
+    text(&mut ahead, ",\"message\":")?;
+    let message = ahead.string().ok()?;
+    text(&mut ahead, "}")?;
+    *cursor = ahead;
+    Some(LogEvent { id: Some(id).filter(|id| !id.raw().is_empty()), timestamp, message, extracted_fields: None })
 }
 
 fn read_event<'a>(cursor: &mut Cursor<'a>) -> Result<Option<LogEvent<'a>>, JsonError> {

@@ -132,6 +132,10 @@ pub(super) struct Format {
     pub(super) variables: usize,
     /// The slot of the response's status, which is always known.
     pub(super) status: Option<usize>,
+    /// The slots of the API's id.
+    pub(super) api_id: Vec<usize>,
+    /// The slots of the stage's name.
+    pub(super) stage: Vec<usize>,
 }
 
 impl Format {
@@ -170,18 +174,28 @@ impl Format {
         });
         let tree = tree(&slots);
         let status = slots.iter().position(|slot| slot.variable.name.as_ref() == "status");
-        Ok(Self { label: label.into(), slots, literals, tree, shape, stencil, is_only_variables, variables, status })
+        let slots_of = |name: &str| {
+            tree.iter().find(|branch| branch.name.as_ref() == name).map_or(Vec::new(), |branch| branch.slots.clone())
+        };
+        let (api_id, stage) = (slots_of("apiId"), slots_of("stage"));
+        Ok(Self {
+            label: label.into(),
+            slots,
+            literals,
+            tree,
+            shape,
+            stencil,
+            is_only_variables,
+            variables,
+            status,
+            api_id,
+            stage,
+        })
     }
 
     /// Returns the text before the slot of this index, or behind the last one.
     pub(super) fn literal(&self, index: usize) -> &str {
         self.literals.get(index).map_or("", |literal| &literal.text)
-    }
-
-    /// Returns the slots of the variable with this name, in order.
-    pub(super) fn slots_of(&self, name: &str) -> impl Iterator<Item = usize> {
-        let found = self.tree.iter().find(|branch| branch.name.as_ref() == name);
-        found.into_iter().flat_map(|branch| branch.slots.iter().copied())
     }
 
     /// Returns how many pieces of literal text hold a letter or digit: such text is seldom there by chance.

@@ -5,8 +5,6 @@
 //! holds for all that have the same text around their values. A [`Template`] keeps that: the text to look for and the text to
 //! write. What it writes is what the clear way writes, to the byte.
 
-use memchr::memchr3;
-
 use super::format::Format;
 use super::shape::Node;
 use super::stencil::Stencil;
@@ -107,9 +105,8 @@ impl Template {
 
     fn read<'a>(&self, line: Str<'a>) -> Option<Vec<Value<'a>>> {
         let values = self.stencil.read(line)?;
-        let is_plain = |(place, value): (&Place, &Value<'_>)| {
-            place.shows != Shows::Plain || memchr3(b'=', b':', b'%', value.characters().as_bytes()).is_none()
-        };
+        let is_plain =
+            |(place, value): (&Place, &Value<'_>)| place.shows != Shows::Plain || !matches!(value, Value::Clean(_));
         self.places.iter().zip(&values).all(is_plain).then_some(values)
     }
 
@@ -121,6 +118,7 @@ impl Template {
                 (Shows::Redacted, _) => json::write_string(out, REDACTED),
                 (_, Value::Nothing | Value::Unseen) => out.extend_from_slice(b"null"),
                 (_, Value::Plain(text)) => out.extend_from_slice(text.as_bytes()),
+                (_, Value::Nameless(text)) => write::quoted(text, out),
                 (Shows::Searched, value) => write::free_text(value, &value.characters(), |_| false, redactor, out),
                 (Shows::Plain, value) => write::string(value, out),
             }

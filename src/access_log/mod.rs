@@ -241,20 +241,20 @@ impl<'a> AccessLog<'a> {
     /// Returns the API's id, where the format has it and the line holds one.
     #[must_use]
     pub fn api_id(&self) -> Option<Cow<'_, str>> {
-        self.value("apiId")
+        self.name(|format| &format.api_id)
     }
 
     /// Returns the stage's name, where the format has it and the line holds one: letters, digits, `-` and `_`, or `$default`.
     #[must_use]
     pub fn stage(&self) -> Option<Cow<'_, str>> {
-        self.value("stage")
+        self.name(|format| &format.stage)
     }
 
-    /// Looks up the value of a variable that names something. Anything else in its place stays in `context`, where credentials
+    /// Returns the value of a variable that names something. Anything else in its place stays in `context`, where credentials
     /// in it are hidden.
-    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+    fn name(&self, slots: impl FnOnce(&Format) -> &[usize]) -> Option<Cow<'_, str>> {
         let (format, values) = self.reading.as_ref()?;
-        let value = format.slots_of(name).find_map(|slot| values.get(slot)?.text())?;
+        let value = slots(format).iter().find_map(|slot| values.get(*slot)?.text())?;
         let is_name = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'));
         is_name.then_some(value)
     }

@@ -39,15 +39,16 @@ impl Stencil {
 
     /// Reads the values of a line. `None` if it has other text, or an escape in a value.
     pub(super) fn read<'a>(&self, line: Str<'a>) -> Option<Vec<Value<'a>>> {
-        let mut rest = line.raw().strip_prefix(self.first.as_ref())?;
+        let line = line.raw();
+        let mut at = behind(line, 0, &self.first)?;
         let mut values = Vec::with_capacity(self.places.len());
-        for Place { quoted, behind } in &self.places {
-            let (value, after) = if *quoted { string(rest)? } else { scalar(rest)? };
+        for place in &self.places {
+            let (value, end) = if place.quoted { string(line, at)? } else { scalar(line, at)? };
             values.push(value);
-            rest = after.strip_prefix(behind.as_ref())?;
+            at = behind(line, end, &place.behind)?;
         }
         // A line feed may end the line.
-        matches!(rest, "" | "\\n").then_some(values)
+        matches!(line.get(at..)?, "" | "\\n").then_some(values)
     }
 }
 
@@ -58,20 +59,27 @@ fn escaped(text: &str) -> Option<Box<str>> {
     String::from_utf8(out).ok().filter(|_| !text.contains('\\')).map(String::into_boxed_str)
 }
 
-/// Splits off the inside of a string: all up to the first escape, which is that of the quote if no other is in the string.
-fn string(rest: &str) -> Option<(Value<'_>, &str)> {
-    let (value, behind) = rest.split_at_checked(json::unescaped_run(rest.as_bytes()))?;
-    Some((Value::Clean(value), behind))
+/// Returns where the text at `at` ends, if it is this one.
+fn behind(line: &str, at: usize, text: &str) -> Option<usize> {
+    json::starts_with(line.as_bytes().get(at..)?, text.as_bytes()).then_some(at + text.len())
 }
 
-/// Splits off a value that stands outside quotes in the format: a string with its quotes, a number, a boolean or null.
-fn scalar(rest: &str) -> Option<(Value<'_>, &str)> {
+/// Reads the inside of a string, and returns where it ends: at the first escape, which is that of the quote if there is no other.
+fn string(line: &str, at: usize) -> Option<(Value<'_>, usize)> {
+    let (length, has_sign) = json::unescaped_run(line.as_bytes().get(at..)?);
+    let value = line.get(at..at + length)?;
+    Some((if has_sign { Value::Clean(value) } else { Value::Nameless(value) }, at + length))
+}
+
+/// Reads a value that stands outside quotes in the format, and returns where it ends: a string with its quotes, a number, a
+/// boolean or null.
+fn scalar(line: &str, at: usize) -> Option<(Value<'_>, usize)> {
     const QUOTE: &str = "\\\"";
-    if let Some(inside) = rest.strip_prefix(QUOTE) {
-        let (value, behind) = string(inside)?;
-        return Some((value, behind.strip_prefix(QUOTE)?));
+    if let Some(inside) = behind(line, at, QUOTE) {
+        let (value, end) = string(line, inside)?;
+        return Some((value, behind(line, end, QUOTE)?));
     }
-    let mut cursor = Cursor::new(rest);
+    let mut cursor = Cursor::new(line.get(at..)?);
     let value = match cursor.kind().ok()? {
         Kind::Number | Kind::Bool => Value::Plain(cursor.value().ok()?),
         Kind::Null => {
@@ -80,7 +88,7 @@ fn scalar(rest: &str) -> Option<(Value<'_>, &str)> {
         }
         Kind::String | Kind::Array | Kind::Object => return None,
     };
-    Some((value, cursor.rest()))
+    Some((value, at + cursor.position()))
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ pub(super) fn strict<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>
             if values.is_empty() {
                 values.reserve_exact(count);
             }
-            values.push(Value::Plain(value));
+            values.push(if slot.variable.kind.is_inert() { Value::Nameless(value) } else { Value::Plain(value) });
             if is_last {
                 unquote(format, line, &mut values);
                 return Some(values);
@@ -105,7 +105,7 @@ pub(super) fn strict<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>
             if failed.variable.kind == Kind::Text {
                 return None;
             }
-            let Some(Value::Plain(shorter)) = values.pop() else { return None };
+            let Some(Value::Plain(shorter) | Value::Nameless(shorter)) = values.pop() else { return None };
             let end = start - format.literal(values.len() + 1).len();
             start = end - shorter.len();
             from = end + 1;
@@ -238,7 +238,7 @@ fn unquote<'a>(format: &Format, line: &'a str, values: &mut Vec<Value<'a>>) {
     }
     let mut end = 0;
     for (index, (value, slot)) in values.iter_mut().zip(&format.slots).enumerate() {
-        let Value::Plain(piece) = *value else { continue };
+        let (Value::Plain(piece) | Value::Nameless(piece)) = *value else { continue };
         let start = end + format.literal(index).len();
         end = start + piece.len();
         if let Some(around) = line.get(start.wrapping_sub(1)..=end).filter(|_| slot.quoted) {

@@ -15,6 +15,8 @@ pub(super) enum Value<'a> {
     Plain(&'a str),
     /// Characters that stand in a JSON string as they are.
     Clean(&'a str),
+    /// The same, and no credential under a name is among them: there is no `=`, `:` or `%`, or the variable holds none.
+    Nameless(&'a str),
     /// The inside of a JSON string that has escapes.
     Escaped(Str<'a>),
 }
@@ -40,7 +42,7 @@ impl<'a> Value<'a> {
     pub(super) fn characters(self) -> Cow<'a, str> {
         match self {
             Self::Unseen | Self::Nothing => Cow::Borrowed(""),
-            Self::Plain(text) | Self::Clean(text) => Cow::Borrowed(text),
+            Self::Plain(text) | Self::Clean(text) | Self::Nameless(text) => Cow::Borrowed(text),
             Self::Escaped(string) => string.decode(),
         }
     }

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::redact::Ending;
+
 /// What the values of a variable look like. `-`, which stands for no value, is valid for every kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -82,6 +84,9 @@ impl Kind {
         if value == "-" || self == Self::Text {
             return Fit::Valid;
         }
+        if self == Self::Time && is_clf_time(value.as_bytes()) {
+            return Fit::Valid;
+        }
         if self.max_bytes().is_some_and(|max| value.len() > max) || !self.may_hold(value) {
             return Fit::Never;
         }
@@ -89,7 +94,7 @@ impl Kind {
             Self::Number => Fit::of(is_decimal(value), true),
             Self::Bool => Fit::of(matches!(value, "true" | "false"), true),
             Self::Ip => Fit::of(value.parse::<Ipv4Addr>().is_ok() || value.parse::<Ipv6Addr>().is_ok(), true),
-            Self::Time => Fit::of(is_clf_time(value.as_bytes()), true),
+            Self::Time => Fit::Short,
             Self::Protocol => Fit::of(
                 value.strip_prefix("HTTP/").is_some_and(|version| !version.is_empty()),
                 "HTTP/".starts_with(value),
@@ -109,27 +114,26 @@ impl Kind {
 
     /// Returns whether every byte of a text is one that valid values of this kind may hold.
     pub(super) fn may_hold(self, text: &str) -> bool {
-        // One loop for each kind: this is where most of the time of a line goes.
-        fn all(text: &str, may_hold: impl Fn(u8) -> bool) -> bool {
-            text.bytes().all(may_hold)
-        }
+        let kinds = |byte: u8| KINDS_OF_BYTES.get(usize::from(byte)).copied().unwrap_or_default();
+        text.bytes().fold(u16::MAX, |all, byte| all & kinds(byte)) & self.bit() != 0
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+
+    const fn may_hold_byte(self, byte: u8) -> bool {
         match self {
-            Self::Number => all(text, |byte| matches!(byte, b'0'..=b'9' | b'-' | b'.')),
-            Self::Bool => all(text, |byte| byte.is_ascii_lowercase()),
-            Self::Ip => all(text, |byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')),
-            Self::Time => {
-                all(text, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b':' | b' ' | b'+' | b'-'))
-            }
-            Self::Method | Self::EventType => {
-                all(text, |byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
-            }
-            Self::Protocol => all(text, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.')),
-            Self::Id => all(text, |byte| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'=' | b'+' | b'/' | b'.' | b'-')
-            }),
-            Self::Arn | Self::Path => all(text, is_unspaced),
-            Self::Word => all(text, |byte| is_unspaced(byte) && byte != b','),
-            Self::RouteKey => all(text, |byte| is_unspaced(byte) || byte == b' '),
+            Self::Number => matches!(byte, b'0'..=b'9' | b'-' | b'.'),
+            Self::Bool => byte.is_ascii_lowercase(),
+            Self::Ip => byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'),
+            Self::Time => byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b':' | b' ' | b'+' | b'-'),
+            Self::Method | Self::EventType => byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'),
+            Self::Protocol => byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.'),
+            Self::Id => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'=' | b'+' | b'/' | b'.' | b'-'),
+            Self::Arn | Self::Path => is_unspaced(byte),
+            Self::Word => is_unspaced(byte) && byte != b',',
+            Self::RouteKey => is_unspaced(byte) || byte == b' ',
             Self::Quoted | Self::Text => true,
         }
     }
@@ -139,7 +143,7 @@ impl Kind {
         match self {
             Self::Number => Some(NUMBER_MAX_BYTES),
             Self::Ip => Some(IP_MAX_BYTES),
-            Self::Time => Some(CLF_TIME.len()),
+            Self::Time => Some(CLF_TIME_BYTES),
             Self::Method => Some(METHOD_MAX_BYTES),
             _ => None,
         }
@@ -155,11 +159,58 @@ impl Kind {
         }
     }
 
+    /// Returns whether values of this kind are written as strings of their characters.
+    pub(super) fn is_string(self) -> bool {
+        !matches!(self, Self::Number | Self::Bool | Self::Quoted)
+    }
+
+    /// Returns whether a valid value of this kind stands in a JSON string as it is and can hold no credential under a name.
+    pub(super) fn is_inert(self) -> bool {
+        self.is_closed() && self != Self::Arn
+    }
+
     /// Returns whether a valid value of this kind can hold no credential under a name, whatever signs are in it.
     pub(super) fn is_closed(self) -> bool {
         !matches!(self, Self::Word | Self::Path | Self::RouteKey | Self::Quoted | Self::Text)
     }
 }
+
+/// For each byte the kinds whose valid values may hold it, as [`Kind::bit`] counts them: most of the time of a line of text goes
+/// into asking this.
+#[expect(clippy::indexing_slicing, reason = "of constant lengths, before the program runs")]
+static KINDS_OF_BYTES: [u16; 256] = {
+    const KINDS: [Kind; 14] = [
+        Kind::Number,
+        Kind::Bool,
+        Kind::Ip,
+        Kind::Time,
+        Kind::Method,
+        Kind::Protocol,
+        Kind::EventType,
+        Kind::Id,
+        Kind::Arn,
+        Kind::Word,
+        Kind::Path,
+        Kind::RouteKey,
+        Kind::Quoted,
+        Kind::Text,
+    ];
+    let mut kinds_of_bytes = [0; 256];
+    let mut byte: u8 = 0;
+    loop {
+        let mut index = 0;
+        while index < KINDS.len() {
+            if KINDS[index].may_hold_byte(byte) {
+                kinds_of_bytes[byte as usize] |= KINDS[index].bit();
+            }
+            index += 1;
+        }
+        if byte == u8::MAX {
+            break kinds_of_bytes;
+        }
+        byte += 1;
+    }
+};
 
 /// Names the kind in a word or two: `number`, `IP address`, `text`.
 impl fmt::Display for Kind {
@@ -183,7 +234,7 @@ impl fmt::Display for Kind {
     }
 }
 
-fn is_unspaced(byte: u8) -> bool {
+const fn is_unspaced(byte: u8) -> bool {
     !matches!(byte, 0..=b' ' | b'"' | 0x7f)
 }
 
@@ -226,17 +277,43 @@ pub(super) fn is_number(value: &str) -> bool {
     value.contains('.') || value.parse::<i64>().is_ok() || value.parse::<u64>().is_ok()
 }
 
-/// What stands where in the time of the Common Log Format: `0` is a digit, `A` a letter, `+` a sign.
-const CLF_TIME: &[u8; 26] = b"00/AAA/0000:00:00:00 +0000";
+/// Bytes of a time of the Common Log Format.
+const CLF_TIME_BYTES: usize = "25/Sep/2026:09:20:30 +0000".len();
 
 fn is_clf_time(value: &[u8]) -> bool {
-    value.len() == CLF_TIME.len()
-        && value.iter().zip(CLF_TIME).all(|(byte, expected)| match expected {
-            b'0' => byte.is_ascii_digit(),
-            b'A' => byte.is_ascii_alphabetic(),
-            b'+' => matches!(byte, b'+' | b'-'),
-            exact => byte == exact,
-        })
+    let &[
+        d1,
+        d2,
+        b'/',
+        m1,
+        m2,
+        m3,
+        b'/',
+        y1,
+        y2,
+        y3,
+        y4,
+        b':',
+        h1,
+        h2,
+        b':',
+        n1,
+        n2,
+        b':',
+        s1,
+        s2,
+        b' ',
+        b'+' | b'-',
+        z1,
+        z2,
+        z3,
+        z4,
+    ] = value
+    else {
+        return false;
+    };
+    [d1, d2, y1, y2, y3, y4, h1, h2, n1, n2, s1, s2, z1, z2, z3, z4].iter().all(u8::is_ascii_digit)
+        && [m1, m2, m3].iter().all(u8::is_ascii_alphabetic)
 }
 
 /// A name that a value stands under: where the name is hidden, so is the value.
@@ -245,6 +322,8 @@ pub(super) struct Name {
     pub(super) text: Box<str>,
     /// Whether it names a parameter of a query.
     pub(super) in_query: bool,
+    /// What tells most names that are not hidden from those that are.
+    pub(super) ending: Ending,
 }
 
 /// One `$context` variable.
@@ -270,7 +349,7 @@ impl Variable {
 
     /// Notes that the values stand under this name too.
     pub(super) fn is_called(&mut self, name: &str, in_query: bool) {
-        let name = Name { text: name.into(), in_query };
+        let name = Name { text: name.into(), in_query, ending: Ending::of(name) };
         if !name.text.is_empty() && !self.names.contains(&name) {
             self.names.push(name);
         }
@@ -552,7 +631,7 @@ mod tests {
     #[test]
     fn a_variable_is_hidden_by_the_last_part_of_its_name() {
         let names = |name| Variable::named(name).names;
-        let called = |text: &str, in_query| vec![Name { text: text.into(), in_query }];
+        let called = |text: &str, in_query| vec![Name { text: text.into(), in_query, ending: Ending::of(text) }];
         assert_eq!(Variable::named("authorizer.claims.sub").kind, Kind::Text);
         assert_eq!(names("authorizer.claims.sub"), called("sub", false));
         assert_eq!(names("requestOverride.header.Cookie"), called("Cookie", false));

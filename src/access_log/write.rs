@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr3;
-
 use super::format::{Branch, Format, Slot};
 use super::shape::{Node, Shape};
 use super::value::{Value, is_nothing};
@@ -24,7 +22,7 @@ struct Context<'a> {
 
 /// Writes these branches as an object, without those that have no value.
 fn branches(level: &[Branch], context: &Context<'_>, out: &mut Vec<u8>) -> bool {
-    let mut opened = false;
+    let start = out.len();
     for branch in level {
         let before = out.len();
         out.extend_from_slice(branch.key.as_bytes());
@@ -33,16 +31,17 @@ fn branches(level: &[Branch], context: &Context<'_>, out: &mut Vec<u8>) -> bool 
             || branch.slots.iter().any(|&slot| leaf(slot, context, out));
         if !written {
             out.truncate(before);
-        } else if !std::mem::replace(&mut opened, true)
-            && let Some(separator) = out.get_mut(before)
-        {
-            *separator = b'{';
         }
     }
-    if opened {
-        out.push(b'}');
+    // Each key brings a comma; the first one's is the brace.
+    match out.get_mut(start) {
+        Some(separator) => {
+            *separator = b'{';
+            out.push(b'}');
+            true
+        }
+        None => false,
     }
-    opened
 }
 
 /// Writes the value of a slot, if it has one.
@@ -50,7 +49,16 @@ fn leaf(index: usize, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
     let (Some(slot), Some(&value)) = (context.format.slots.get(index), context.values.get(index)) else { return false };
     match value {
         Value::Unseen | Value::Nothing => false,
-        Value::Plain(text) | Value::Clean(text) => typed(slot, value, text, context.redactor, out),
+        // Nearly every value is of this kind.
+        Value::Nameless(text) if slot.variable.kind.is_string() && !hides(slot, context.redactor) => {
+            !is_nothing(text) && {
+                quoted(text, out);
+                true
+            }
+        }
+        Value::Plain(text) | Value::Clean(text) | Value::Nameless(text) => {
+            typed(slot, value, text, context.redactor, out)
+        }
         Value::Escaped(string) => typed(slot, value, &string.decode(), context.redactor, out),
     }
 }
@@ -67,6 +75,7 @@ fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, o
         _ if hides(slot, redactor) => json::write_string(out, REDACTED),
         Kind::Number if is_number(text) => out.extend_from_slice(text.as_bytes()),
         Kind::Bool if matches!(text, "true" | "false") => out.extend_from_slice(text.as_bytes()),
+        _ if matches!(value, Value::Nameless(_)) => quoted(text, out),
         Kind::Quoted => json::write_string(out, &redactor.text(text)),
         _ => free_text(value, text, |text| kind.is_closed() && kind.fit(text) == Fit::Valid, redactor, out),
     }
@@ -76,7 +85,8 @@ fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, o
 /// Returns whether the whole value of a slot is hidden.
 fn hides(slot: &Slot, redactor: &Redactor) -> bool {
     let hidden = |name: &Name| {
-        if name.in_query { redactor.hides_in_query(&name.text) } else { redactor.hides(&name.text) }
+        redactor.may_hide(name.ending)
+            && if name.in_query { redactor.hides_in_query(&name.text) } else { redactor.hides(&name.text) }
     };
     slot.variable.names.iter().any(hidden)
 }
@@ -90,11 +100,6 @@ fn unquoted(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns whether a text may hold a value under a name, like `name=value` or `"name":"value"`.
-fn may_hold_name(text: &str) -> bool {
-    memchr3(b'=', b':', b'%', text.as_bytes()).is_some()
-}
-
 /// Writes a value of these characters as a JSON string, without the credentials in it.
 ///
 /// `is_clean` is asked about characters that look as if there could be one.
@@ -105,7 +110,7 @@ pub(super) fn free_text(
     redactor: &Redactor,
     out: &mut Vec<u8>,
 ) {
-    if may_hold_name(characters)
+    if json::has_name_sign(characters)
         && !is_clean(characters)
         && let Cow::Owned(shown) = redactor.text(characters)
     {
@@ -120,11 +125,18 @@ pub(super) fn string(value: Value<'_>, out: &mut Vec<u8>) {
     let inside = match value {
         Value::Unseen | Value::Nothing => "",
         Value::Plain(text) => return json::write_string(out, text),
-        Value::Clean(text) => text,
+        Value::Clean(text) | Value::Nameless(text) => text,
         Value::Escaped(string) => string.raw(),
     };
+    quoted(inside, out);
+}
+
+/// Writes what needs no escape as a JSON string.
+#[inline]
+pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
-    out.extend_from_slice(inside.as_bytes());
+    out.extend_from_slice(text.as_bytes());
     out.push(b'"');
 }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use self::encoding::Edit;
 use self::names::Names;
-pub(crate) use self::names::is_query_map;
+pub(crate) use self::names::{Ending, is_query_map};
 
 mod encoding;
 mod form;
@@ -57,6 +57,11 @@ impl Redactor {
     #[must_use]
     pub fn hides_in_query(&self, name: &str) -> bool {
         self.names.as_ref().is_some_and(|names| names.hide_in_query(name))
+    }
+
+    /// Returns whether the value of a name that ends so may be hidden: quick, and wrong only in taking too many.
+    pub(crate) fn may_hide(&self, ending: Ending) -> bool {
+        self.names.as_ref().is_some_and(|names| names.may_be(ending))
     }
 
     /// Hides credentials in free text, a URL or a body (JSON, form or other), whole or cut.

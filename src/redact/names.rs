@@ -75,9 +75,15 @@ impl Names {
     pub(super) fn may_end(&self, text: &[u8]) -> bool {
         let back = |distance: usize| text.len().checked_sub(distance).and_then(|at| text.get(at)).copied();
         let Some(last) = back(1) else { return false };
-        let plain = self.endings.get(ending(back(2).unwrap_or_default(), last)).is_some_and(|known| *known);
-        // Or one of the two characters is encoded: `%6E`, `\u006e`.
-        plain || back(3) == Some(b'%') || back(4) == Some(b'%') || back(6) == Some(b'\\') || back(7) == Some(b'\\')
+        self.may_be(Ending::Plain(ending(back(2).unwrap_or_default(), last))) || is_encoded(back)
+    }
+
+    /// Returns whether a hidden name can end so.
+    pub(super) fn may_be(&self, ending: Ending) -> bool {
+        match ending {
+            Ending::Plain(ending) => self.endings.get(ending).is_some_and(|known| *known),
+            Ending::Encoded => true,
+        }
     }
 
     /// Returns whether a value of this name is hidden wherever it stands.
@@ -94,6 +100,29 @@ impl Names {
     pub(super) fn longest(&self) -> usize {
         LONGEST_ESCAPE * self.anywhere.longest().max(self.in_queries.longest())
     }
+}
+
+/// The last two characters of a name that is judged many times, worked out once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// As [`ending`] counts them.
+    Plain(usize),
+    /// One of them may be encoded.
+    Encoded,
+}
+
+impl Ending {
+    /// Works it out for a name.
+    pub(crate) fn of(name: &str) -> Self {
+        let back = |distance: usize| name.len().checked_sub(distance).and_then(|at| name.as_bytes().get(at)).copied();
+        let last = back(1).unwrap_or_default();
+        if is_encoded(back) { Self::Encoded } else { Self::Plain(ending(back(2).unwrap_or_default(), last)) }
+    }
+}
+
+/// Returns whether one of the last two characters may be encoded: `%6E`, `\u006e`. `back` counts from the end.
+fn is_encoded(back: impl Fn(usize) -> Option<u8>) -> bool {
+    back(3) == Some(b'%') || back(4) == Some(b'%') || back(6) == Some(b'\\') || back(7) == Some(b'\\')
 }
 
 /// Numbers a pair of characters by their low five bits, which are the same for a letter in both cases.
