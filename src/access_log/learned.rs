@@ -5,13 +5,15 @@
 //! holds for all that have the same text around their values. A [`Template`] keeps that: the text to look for and the text to
 //! write. What it writes is what the clear way writes, to the byte.
 
+use std::ops::Range;
+
 use super::format::Format;
 use super::shape::Node;
 use super::stencil::Stencil;
 use super::value::Value;
 use super::write;
 use super::{AccessLog, Fields, Formats};
-use crate::json::{self, Cursor, Kind, Str};
+use crate::json::{Cursor, Kind, Str};
 use crate::redact::{REDACTED, Redactor, is_query_map};
 
 /// Texts that are kept. A stage has one, or a few where its lines leave keys out.
@@ -56,23 +58,25 @@ pub(super) struct Template {
     end: Box<str>,
 }
 
-/// A value of a line, and what is written before it.
+/// A value of a line, and what is written before it: the quote too, where the value is the inside of a string.
 #[derive(Debug)]
 struct Place {
     before: Box<str>,
     shows: Shows,
+    /// Whether the value is of an object inside the line. One that could hold a credential under a name is left to the clear
+    /// way, which searches the object as a whole.
+    nested: bool,
 }
 
 /// What is written of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shows {
-    /// The value, credentials in it hidden.
-    Searched,
-    /// The value of an object inside the line. One that could hold a credential under a name is left to the clear way, which
-    /// searches the object as a whole.
-    Plain,
-    /// Nothing.
-    Redacted,
+    /// The value, which is the inside of a string.
+    Inside,
+    /// The value, which stands outside quotes.
+    Whole,
+    /// Nothing: it is hidden.
+    Nothing,
 }
 
 impl Template {
@@ -90,7 +94,7 @@ impl Template {
             places: Vec::new(),
         };
         let mut cursor = Cursor::new(line);
-        pupil.object(&mut cursor, Shows::Searched)?;
+        pupil.object(&mut cursor, false)?;
         let Pupil { keys, at, mut read, written, places, .. } = pupil;
         let is_vended = keys.contains(&"payload") && (keys.contains(&"api_id") || keys.contains(&"resource_arn"));
         if !cursor.at_end() || is_vended || !formats.formats.iter().all(|format| is_foreign(format, &keys)) {
@@ -105,8 +109,7 @@ impl Template {
 
     fn read<'a>(&self, line: Str<'a>) -> Option<Vec<Value<'a>>> {
         let values = self.stencil.read(line)?;
-        let is_plain =
-            |(place, value): (&Place, &Value<'_>)| place.shows != Shows::Plain || !matches!(value, Value::Clean(_));
+        let is_plain = |(place, value): (&Place, &Value<'_>)| !place.nested || !matches!(value, Value::Clean(_));
         self.places.iter().zip(&values).all(is_plain).then_some(values)
     }
 
@@ -115,12 +118,15 @@ impl Template {
         for (place, value) in self.places.iter().zip(values) {
             out.extend_from_slice(place.before.as_bytes());
             match (place.shows, *value) {
-                (Shows::Redacted, _) => json::write_string(out, REDACTED),
+                (Shows::Nothing, _) => {}
+                (Shows::Inside, Value::Nameless(text)) | (_, Value::Plain(text)) => {
+                    out.extend_from_slice(text.as_bytes());
+                }
+                (Shows::Inside, Value::Clean(text)) => write::inside(text, redactor, out),
                 (_, Value::Nothing | Value::Unseen) => out.extend_from_slice(b"null"),
-                (_, Value::Plain(text)) => out.extend_from_slice(text.as_bytes()),
-                (_, Value::Nameless(text)) => write::quoted(text, out),
-                (Shows::Searched, value) => write::free_text(value, &value.characters(), |_| false, redactor, out),
-                (Shows::Plain, value) => write::string(value, out),
+                (_, value) => {
+                    write::free_text(value, &value.characters(), write::is_time_or_address, redactor, out);
+                }
             }
         }
         out.extend_from_slice(self.end.as_bytes());
@@ -164,7 +170,7 @@ struct Pupil<'a> {
 }
 
 impl<'a> Pupil<'a> {
-    fn object(&mut self, cursor: &mut Cursor<'a>, shows: Shows) -> Option<()> {
+    fn object(&mut self, cursor: &mut Cursor<'a>, nested: bool) -> Option<()> {
         cursor.open().ok()?;
         let mut opened = false;
         let mut first = true;
@@ -174,26 +180,25 @@ impl<'a> Pupil<'a> {
             let redactor = self.redactor;
             let hidden = redactor.hides(name);
             // Inside an object, the search for credentials would look closer at some keys.
-            let is_ordinary = shows == Shows::Searched || is_word(name) && !hidden && !redactor.hides_in_query(name);
+            let is_ordinary = !nested || is_word(name) && !hidden && !redactor.hides_in_query(name);
             if !is_known || !is_ordinary {
                 return None;
             }
             self.keys.push(name);
             self.written.push(if std::mem::replace(&mut opened, true) { ',' } else { '{' });
             self.written.extend(["\"", name, "\":"]);
-            let shows = if hidden { Shows::Redacted } else { shows };
             match cursor.kind().ok()? {
-                Kind::Object if !hidden => self.object(cursor, Shows::Plain)?,
+                Kind::Object if !hidden => self.object(cursor, true)?,
                 Kind::Object | Kind::Array => return None,
                 Kind::String => {
                     let value = cursor.string().ok()?;
                     let end = cursor.position() - 1;
-                    self.place(true, end - value.raw().len(), end, shows)?;
+                    self.place(true, hidden, nested, end - value.raw().len()..end)?;
                 }
                 Kind::Number | Kind::Bool | Kind::Null => {
                     let value = cursor.value().ok()?;
                     let end = cursor.position();
-                    self.place(false, end - value.len(), end, shows)?;
+                    self.place(false, hidden, nested, end - value.len()..end)?;
                 }
             }
         }
@@ -201,10 +206,16 @@ impl<'a> Pupil<'a> {
         Some(())
     }
 
-    fn place(&mut self, quoted: bool, start: usize, end: usize, shows: Shows) -> Option<()> {
-        self.read.push((quoted, self.line.get(self.at..start)?));
-        self.at = end;
-        self.places.push(Place { before: std::mem::take(&mut self.written).into(), shows });
+    fn place(&mut self, quoted: bool, hidden: bool, nested: bool, value: Range<usize>) -> Option<()> {
+        self.read.push((quoted, self.line.get(self.at..value.start)?));
+        self.at = value.end;
+        let (shows, before, behind) = match (hidden, quoted) {
+            (true, _) => (Shows::Nothing, format!("\"{REDACTED}\""), ""),
+            (false, true) => (Shows::Inside, "\"".to_owned(), "\""),
+            (false, false) => (Shows::Whole, String::new(), ""),
+        };
+        let before = std::mem::replace(&mut self.written, behind.to_owned()) + &before;
+        self.places.push(Place { before: before.into(), shows, nested });
         Some(())
     }
 }

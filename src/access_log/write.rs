@@ -51,10 +51,11 @@ fn leaf(index: usize, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
         Value::Unseen | Value::Nothing => false,
         // Nearly every value is of this kind.
         Value::Nameless(text) if slot.variable.kind.is_string() && !hides(slot, context.redactor) => {
-            !is_nothing(text) && {
+            let is_value = !is_nothing(text);
+            if is_value {
                 quoted(text, out);
-                true
             }
+            is_value
         }
         Value::Plain(text) | Value::Clean(text) | Value::Nameless(text) => {
             typed(slot, value, text, context.redactor, out)
@@ -100,6 +101,11 @@ fn unquoted(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns whether a text with colons in it is one of the two that have them and no names.
+pub(super) fn is_time_or_address(text: &str) -> bool {
+    Kind::Time.fit(text) == Fit::Valid || Kind::Ip.fit(text) == Fit::Valid
+}
+
 /// Writes a value of these characters as a JSON string, without the credentials in it.
 ///
 /// `is_clean` is asked about characters that look as if there could be one.
@@ -117,6 +123,17 @@ pub(super) fn free_text(
         json::write_string(out, &shown);
     } else {
         string(value, out);
+    }
+}
+
+/// Writes text that needs no escape as it stands inside a JSON string, without the credentials in it.
+pub(super) fn inside(text: &str, redactor: &Redactor, out: &mut Vec<u8>) {
+    if !is_time_or_address(text)
+        && let Cow::Owned(shown) = redactor.text(text)
+    {
+        json::write_escaped(out, &shown);
+    } else {
+        out.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -226,7 +243,7 @@ impl Fields<'_> {
         match Cursor::new(raw).string() {
             Ok(string) => {
                 let value = Value::json(string);
-                free_text(value, &value.characters(), |_| false, self.redactor, out);
+                free_text(value, &value.characters(), is_time_or_address, self.redactor, out);
             }
             Err(_) => self.redactor.write_json(raw, out),
         }
@@ -291,7 +308,7 @@ impl Fields<'_> {
         match value {
             _ if self.hides(key, Some(node), in_query) => json::write_string(out, REDACTED),
             Value::Plain(raw) if is_json(raw) => self.value(key, Some(node), in_query, raw, out),
-            _ => free_text(*value, &value.characters(), |_| false, self.redactor, out),
+            _ => free_text(*value, &value.characters(), is_time_or_address, self.redactor, out),
         }
         true
     }
