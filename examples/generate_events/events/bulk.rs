@@ -2,7 +2,7 @@
 
 use super::access::{HTTP_JSON, REST_CLF, REST_JSON, WIDE_JSON, render};
 use super::call::{Api, Inventor};
-use super::envelope::{Envelope, execution_group};
+use super::envelope::{Envelope, execution_group, gzip};
 use super::execution::trace;
 use super::firehose::FirehoseEvent;
 
@@ -39,6 +39,24 @@ pub fn event(kind: Kind, payload_bytes: usize, seed: u64) -> FirehoseEvent {
     if event.len() > 1 {
         event.pop();
     }
+    event
+}
+
+/// Makes an event of one record that inflates to exactly so many bytes and is still no larger than Firehose takes: a few log
+/// events again and again, and white space behind the envelope for the rest.
+#[must_use]
+pub fn bomb(inflated_bytes: usize, seed: u64) -> FirehoseEvent {
+    let mut inventor = Inventor::new(seed);
+    let mut event = FirehoseEvent::new(&mut inventor);
+    let mut envelope = Envelope::of("/aws/apigateway/access", &mut inventor);
+    for _ in 0..CALLS_AT_ONCE {
+        let call = inventor.call(Api::Rest);
+        envelope.push_at(call.at_ms, &render(WIDE_JSON, &call), &mut inventor);
+    }
+    envelope.repeat_within(inflated_bytes);
+    let mut json = envelope.json().into_bytes();
+    json.resize(inflated_bytes.max(json.len()), b' ');
+    event.push(&gzip(&json), &mut inventor);
     event
 }
 
@@ -83,5 +101,15 @@ mod tests {
             assert!((200_000..=300_000).contains(&event.bytes()), "{kind:?}: {} bytes", event.bytes());
         }
         assert_eq!(event(Kind::AccessJson, 1, 7).len(), 1);
+    }
+
+    #[test]
+    fn a_bomb_inflates_to_exactly_its_size_and_fits_a_record_of_firehose() {
+        let event = bomb(3_000_001, 7).value();
+        let data = event["records"][0]["data"].as_str().unwrap();
+        let gzip = base64_simd::STANDARD.decode_to_vec(data).unwrap();
+        let told = gzip.last_chunk::<4>().map(|size| u32::from_le_bytes(*size));
+        assert_eq!((event["records"].as_array().unwrap().len(), told), (1, Some(3_000_001)));
+        assert!(gzip.len() < 3_000_001 / 34, "{}", gzip.len());
     }
 }

@@ -75,6 +75,17 @@ impl Envelope {
         self.events.push(log_event(&inventor.event_id(now), now, message, &fields));
     }
 
+    /// Adds the events that there are again, from the first on, as long as the envelope stays within so many bytes.
+    pub fn repeat_within(&mut self, bytes: usize) {
+        let mut left = bytes.saturating_sub(self.json().len());
+        let events = self.events.clone();
+        for event in events.iter().cycle() {
+            let Some(rest) = left.checked_sub(event.len() + 1) else { break };
+            left = rest;
+            self.events.push(event.clone());
+        }
+    }
+
     /// Returns how many events there are.
     #[must_use]
     pub fn len(&self) -> usize {
