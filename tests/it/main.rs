@@ -8,11 +8,12 @@ pub mod loopback;
 #[path = "../../examples/generate_events/events/mod.rs"]
 pub mod events;
 
-// #[path = "../../examples/generate_events/events.rs"]
-// pub mod events;
+#[path = "../../benches/naive/mod.rs"]
+pub mod naive;
 
 mod world;
 
+mod comparison;
 mod documentation;
 mod examples;
 mod faults;
