@@ -1,0 +1,134 @@
+//! What is measured: generated Firehose events, and all that the function does with one but send.
+//!
+//! A program that needs it includes this folder at its root, where it must be `pub`, and the generator's `events` beside it.
+
+use std::io::Read;
+
+use apigw_log_forwarder::config::{DEFAULT_MAX_RECORD_BYTES, Settings};
+use apigw_log_forwarder::firehose::FirehoseEvent;
+use apigw_log_forwarder::intake::Intake;
+use apigw_log_forwarder::subscription::Buffers;
+use flate2::bufread::MultiGzDecoder;
+
+use crate::events::access::WIDE_JSON;
+use crate::events::bulk::{self, Kind};
+
+/// The kinds of event: access logs in a wide JSON format with that in the setting and without, others, and one record that
+/// inflates to what a record may by default.
+pub const KINDS: [&str; 6] = ["json-by-setting", "json", "clf", "execution", "mixed", LARGEST_RECORD];
+/// The kind that is a single record, whatever the size asked for.
+pub const LARGEST_RECORD: &str = "largest-record";
+
+/// A Firehose event, and the setting that it is measured with.
+#[derive(Debug)]
+pub struct Case {
+    /// Which of [`KINDS`].
+    pub name: &'static str,
+    /// `ACCESS_LOG_FORMAT`.
+    pub format: &'static str,
+    /// The event as Firehose sends it.
+    pub payload: String,
+}
+
+impl Case {
+    /// Makes the event of a kind, of so many bytes of payload.
+    ///
+    /// # Panics
+    /// If there is no such kind.
+    #[must_use]
+    pub fn new(kind: &str, payload_bytes: usize) -> Self {
+        let (name, format) = Self::setting(kind);
+        let event = match name {
+            LARGEST_RECORD => bulk::bomb(DEFAULT_MAX_RECORD_BYTES, 7),
+            "clf" => bulk::event(Kind::AccessClf, payload_bytes, 7),
+            "execution" => bulk::event(Kind::Execution, payload_bytes, 7),
+            "mixed" => bulk::event(Kind::Mixed, payload_bytes, 7),
+            _ => bulk::event(Kind::AccessJson, payload_bytes, 7),
+        };
+        Self { name, format, payload: event.json() }
+    }
+
+    /// Returns the name and `ACCESS_LOG_FORMAT` of a kind.
+    ///
+    /// # Panics
+    /// If there is no such kind.
+    #[must_use]
+    pub fn setting(kind: &str) -> (&'static str, &'static str) {
+        let name = KINDS.into_iter().find(|known| *known == kind);
+        let name = name.unwrap_or_else(|| panic!("no kind {kind:?}: {}", KINDS.join(", ")));
+        let format = if matches!(name, "json-by-setting" | LARGEST_RECORD) { WIDE_JSON } else { "" };
+        (name, format)
+    }
+
+    /// Returns the text of each record, base64 and gzip undone.
+    ///
+    /// # Panics
+    /// Never: that is how events are generated.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let inflate = |gzip: Vec<u8>| {
+            let mut text = String::new();
+            let read = MultiGzDecoder::new(gzip.as_slice()).read_to_string(&mut text);
+            read.map(|_| text).expect("generated records are gzip of text")
+        };
+        self.gzip().into_iter().map(inflate).collect()
+    }
+
+    /// Returns the bytes of each record, base64 undone.
+    ///
+    /// # Panics
+    /// Never: that is how events are generated.
+    #[must_use]
+    pub fn gzip(&self) -> Vec<Vec<u8>> {
+        let event = FirehoseEvent::parse(&self.payload).expect("a generated event");
+        let data = event.records.iter().filter_map(|record| record.data.as_deref());
+        data.map(|data| base64_simd::STANDARD.decode_to_vec(data).expect("generated data is base64")).collect()
+    }
+
+    /// Returns the decoded bytes of all records.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> usize {
+        self.texts().iter().map(String::len).sum()
+    }
+}
+
+/// Returns the settings that the function has by default, with this format.
+///
+/// # Panics
+/// If that is none.
+#[must_use]
+pub fn settings(format: &str) -> Settings {
+    let settings = Settings::read(|name| {
+        let value = match name {
+            "ANALYTICS_URL" | "TOKEN_URL" => "https://example.com/",
+            "TOKEN_PARAMETER" => "/token",
+            "CREDENTIALS_PARAMETER" => "/credentials",
+            "ACCESS_LOG_FORMAT" => format,
+            _ => return None,
+        };
+        Some(value.to_owned())
+    });
+    settings.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Takes an event from its text to bodies, each of which is dropped as if it had been sent. Returns their bytes.
+///
+/// # Panics
+/// If the event or a record of it cannot be read.
+#[must_use]
+pub fn bodies(payload: &str, settings: &Settings) -> usize {
+    let event = FirehoseEvent::parse(payload).expect("a generated event");
+    let mut intake = Intake::new(settings, event.records.len());
+    let mut buffers = Buffers::default();
+    let mut bytes = 0;
+    for (index, record) in event.records.iter().enumerate() {
+        let mut reading = intake.open(index, record, 0, &mut buffers).expect("generated records can be read");
+        while let Some(batch) = intake.fill(&mut reading) {
+            bytes += batch.body(&(0..batch.len())).len();
+        }
+    }
+    while let Some(batch) = intake.flush() {
+        bytes += batch.body(&(0..batch.len())).len();
+    }
+    bytes
+}
