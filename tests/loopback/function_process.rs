@@ -89,17 +89,34 @@ impl FunctionProcess {
         Some(status)
     }
 
+    /// Returns the process's id. Nothing once it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Returns the most bytes of memory that the process has held so far (`VmHWM`). Nothing once it has ended, or where
     /// there is no `/proc`.
     #[must_use]
     pub fn peak_memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes("VmHWM:")
+    }
+
+    /// Returns the bytes of memory that the process holds (`VmRSS`). Nothing once it has ended, or where there is no
+    /// `/proc`.
+    #[must_use]
+    pub fn held_memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes("VmRSS:")
+    }
+
+    fn memory_bytes(&self, key: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        peak_memory_bytes(&status)
+        memory_bytes(&status, key)
     }
 }
 
-fn peak_memory_bytes(status: &str) -> Option<u64> {
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
+fn memory_bytes(status: &str, key: &str) -> Option<u64> {
+    let kib = status.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix(" kB")?;
     Some(kib.parse::<u64>().ok()? * 1024)
 }
 
@@ -128,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn peak_memory_is_read_in_bytes() {
-        assert_eq!(peak_memory_bytes("VmPeak:\t  9 kB\nVmHWM:\t   2048 kB\n"), Some(2048 * 1024));
-        assert_eq!(peak_memory_bytes("VmPeak:\t  9 kB\n"), None);
+    fn memory_is_read_in_bytes() {
+        assert_eq!(memory_bytes("VmPeak:\t  9 kB\nVmHWM:\t   2048 kB\n", "VmHWM:"), Some(2048 * 1024));
+        assert_eq!(memory_bytes("VmPeak:\t  9 kB\n", "VmHWM:"), None);
     }
 }
