@@ -1,0 +1,225 @@
+//! Every figure of docs/performance.md again, but for instruction counts and prices.
+//!
+//! ```text
+//! cargo build --release && cargo run --release --example measure
+//! ```
+//!
+//! The built function runs under a Lambda Runtime API on loopback, with an analytics API that discards what comes. In turn with it
+//! run Lambda's own runtime with a handler that drops the event, and the naive implementation of `benches/naive`: on a machine
+//! that is shared, only figures of one run are to be compared.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+#[path = "../generate_events/events/mod.rs"]
+pub mod events;
+#[path = "../../tests/loopback/mod.rs"]
+pub mod loopback;
+#[path = "../../benches/naive/mod.rs"]
+pub mod naive;
+#[path = "../../benches/work/mod.rs"]
+pub mod work;
+
+mod cold_start;
+mod environment;
+mod functions;
+mod in_process;
+mod machine;
+mod markdown;
+mod memory;
+mod sink;
+mod throughput;
+
+use environment::{Candidate, World};
+use machine::Machine;
+use markdown::{number, table};
+use work::{Case, KINDS, LARGEST_RECORD};
+
+/// Measures the built function beside the bare runtime and a naive implementation, and prints tables in Markdown.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The function, instead of the one that `cargo build --release` makes
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// The size of an event's payload, in millions of bytes
+    #[arg(long, default_value_t = 3.0)]
+    megabytes: f64,
+    /// Invocations with each event that count
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Cold starts
+    #[arg(long, default_value_t = 40)]
+    cold_starts: usize,
+    /// Invocations of one environment, to see whether its memory grows
+    #[arg(long, default_value_t = 10_000)]
+    invocations: usize,
+    /// Time that the analytics API takes to answer where POSTs are to overlap with reading, in ms
+    #[arg(long, default_value_t = 50)]
+    api_ms: u64,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = functions::play(&functions::environment("_HANDLER")) {
+        return code;
+    }
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            writeln!(io::stderr(), "error: {error}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let binary = arguments.binary.clone().map_or_else(built_function, Ok)?;
+    let out = &mut io::stdout();
+    let size = std::fs::metadata(&binary)?.len();
+    writeln!(out, "Machine: {}", Machine::this())?;
+    writeln!(out, "Function: {} MB of binary", number(size as f64 / 1e6))?;
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size; a negative one is none")]
+    let bytes = (arguments.megabytes * 1e6) as usize;
+    let kinds = KINDS.into_iter().filter(|kind| *kind != LARGEST_RECORD);
+    let cases: Vec<Measured> = kinds.map(|kind| Measured::new(Case::new(kind, bytes))).collect();
+    let world = World::start(binary).await?;
+    in_process(&cases, arguments, out)?;
+    for encoding in ["identity", "gzip"] {
+        whole_functions(&world, &cases, encoding, arguments, out).await?;
+    }
+    if let Some(first) = cases.first() {
+        overlap(&world, &first.case, arguments, out).await?;
+    }
+    cold_starts(&world, arguments, out).await?;
+    memory(&world, arguments, out).await
+}
+
+/// A case, and its decoded size in MB.
+struct Measured {
+    case: Case,
+    decoded_mb: f64,
+}
+
+impl Measured {
+    fn new(case: Case) -> Self {
+        Self { decoded_mb: case.decoded_bytes() as f64 / 1e6, case }
+    }
+}
+
+/// Finds the function beside this program.
+fn built_function() -> Result<PathBuf, Box<dyn Error>> {
+    let this = std::env::current_exe()?;
+    let folder = this.parent().and_then(Path::parent).ok_or("this program is in no target folder")?;
+    let binary = folder.join(env!("CARGO_PKG_NAME"));
+    if cfg!(debug_assertions) {
+        return Err("a debug build says nothing: cargo run --release --example measure".into());
+    }
+    if !binary.exists() {
+        return Err(format!("{} is not there: cargo build --release", binary.display()).into());
+    }
+    Ok(binary)
+}
+
+fn in_process(cases: &[Measured], arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::with_capacity(cases.len());
+    for Measured { case, decoded_mb } in cases {
+        let times = in_process::time(case, arguments.rounds)?;
+        let gunzip = times.gunzip.as_secs_f64();
+        rows.push([
+            case.name.to_owned(),
+            number(*decoded_mb),
+            number(decoded_mb / times.pipeline.as_secs_f64()),
+            number(gunzip * 1e3 / decoded_mb),
+            number(times.pipeline.as_secs_f64() * 1e3 / decoded_mb),
+            number(times.pipeline.as_secs_f64() / gunzip),
+            number(times.naive.as_secs_f64() / gunzip),
+        ]);
+    }
+    let header = ["Event", "decoded MB", "MB/s", "gunzip ms/MB", "bodies ms/MB", "× gunzip", "naive × gunzip"];
+    let title = "From event to bodies in process, and libdeflate's gunzip alone; MB are decoded";
+    Ok(table(out, title, header, rows)?)
+}
+
+async fn whole_functions(
+    world: &World,
+    cases: &[Measured],
+    encoding: &str,
+    arguments: &Arguments,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::with_capacity(cases.len() * Candidate::ALL.len());
+    for Measured { case, decoded_mb } in cases {
+        let all = throughput::measure(world, Candidate::ALL, case, encoding, arguments.rounds).await?;
+        for (candidate, figures) in Candidate::ALL.into_iter().zip(all) {
+            rows.push([
+                format!("{}: {}", case.name, candidate.name()),
+                milliseconds(figures.wall),
+                milliseconds(figures.cpu),
+                number(figures.cpu.as_secs_f64() * 1e3 / decoded_mb),
+                number(figures.peak_bytes as f64 / 1e6),
+                number(figures.sent_bytes as f64 / 1e6),
+            ]);
+        }
+    }
+    let title = format!("An event of {} MB, {encoding} bodies", number(arguments.megabytes));
+    let header = ["Event", "wall ms", "CPU ms", "CPU ms / decoded MB", "peak MB", "sent MB"];
+    Ok(table(out, &title, header, rows)?)
+}
+
+async fn overlap(
+    world: &World,
+    case: &Case,
+    arguments: &Arguments,
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let candidates = [Candidate::Function, Candidate::Naive];
+    world.sink.set_delay(Duration::from_millis(arguments.api_ms));
+    let all = throughput::measure(world, candidates, case, "identity", arguments.rounds).await?;
+    world.sink.set_delay(Duration::ZERO);
+    let rows = candidates.into_iter().zip(all).map(|(candidate, figures)| {
+        let allowed = figures.cpu.mul_f64(1.5) + Duration::from_millis(100);
+        [candidate.name().to_owned(), milliseconds(figures.wall), milliseconds(figures.cpu), milliseconds(allowed)]
+    });
+    let title = format!("{}, an API that takes {} ms to answer", case.name, arguments.api_ms);
+    Ok(table(out, &title, ["", "wall ms", "CPU ms", "1.5 × CPU + 100 ms"], rows)?)
+}
+
+async fn cold_starts(world: &World, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let starts = cold_start::measure(world, Candidate::ALL, arguments.cold_starts).await;
+    let bare = starts.first().map_or(0.0, Duration::as_secs_f64);
+    let rows = Candidate::ALL.into_iter().zip(starts).map(|(candidate, start)| {
+        [candidate.name().to_owned(), milliseconds(start), number(start.as_secs_f64() / bare)]
+    });
+    Ok(table(
+        out,
+        "Cold start: from the start of the process to its first request",
+        ["", "ms", "× runtime alone"],
+        rows,
+    )?)
+}
+
+async fn memory(world: &World, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let largest = Measured::new(Case::new(LARGEST_RECORD, 0));
+    let [identity, gzip] = memory::peaks(world, &largest.case).await?;
+    // One record: what there is to keep is small, so that many invocations take little time.
+    let small = Measured::new(Case::new("json-by-setting", 1));
+    let mut rows = vec![
+        [format!("peak, a record of {} MB", number(largest.decoded_mb)), number(identity as f64 / 1e6)],
+        ["peak, the same with gzip bodies".to_owned(), number(gzip as f64 / 1e6)],
+    ];
+    for held in memory::over_time(world, &small.case, arguments.invocations).await? {
+        let name = format!("held after {} invocations of {} MB decoded", held.invocations, number(small.decoded_mb));
+        rows.push([name, number(held.bytes as f64 / 1e6)]);
+    }
+    Ok(table(out, "Memory of the function", ["", "MB"], rows)?)
+}
+
+fn milliseconds(duration: Duration) -> String {
+    number(duration.as_secs_f64() * 1e3)
+}
