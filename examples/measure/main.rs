@@ -155,7 +155,8 @@ async fn whole_functions(
 ) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::with_capacity(cases.len() * Candidate::ALL.len());
     for Measured { case, decoded_mb } in cases {
-        let all = throughput::measure(world, Candidate::ALL, case, encoding, arguments.rounds).await?;
+        let all = throughput::measure(world, Candidate::ALL, case, &[("PAYLOAD_ENCODING", encoding)], arguments.rounds)
+            .await?;
         for (candidate, figures) in Candidate::ALL.into_iter().zip(all) {
             rows.push([
                 format!("{}: {}", case.name, candidate.name()),
@@ -178,13 +179,19 @@ async fn overlap(
     arguments: &Arguments,
     out: &mut impl Write,
 ) -> Result<(), Box<dyn Error>> {
-    let candidates = [Candidate::Function, Candidate::Naive];
     world.sink.set_delay(Duration::from_millis(arguments.api_ms));
-    let all = throughput::measure(world, candidates, case, "identity", arguments.rounds).await?;
+    let mut rows = Vec::new();
+    for at_once in ["4", "8", "16"] {
+        let settings = [("DELIVERY_CONCURRENCY", at_once)];
+        let [figures] = throughput::measure(world, [Candidate::Function], case, &settings, arguments.rounds).await?;
+        rows.push((format!("function, {at_once} at once"), figures));
+    }
+    let [figures] = throughput::measure(world, [Candidate::Naive], case, &[], arguments.rounds).await?;
+    rows.push((Candidate::Naive.name().to_owned(), figures));
     world.sink.set_delay(Duration::ZERO);
-    let rows = candidates.into_iter().zip(all).map(|(candidate, figures)| {
+    let rows = rows.into_iter().map(|(name, figures)| {
         let allowed = figures.cpu.mul_f64(1.5) + Duration::from_millis(100);
-        [candidate.name().to_owned(), milliseconds(figures.wall), milliseconds(figures.cpu), milliseconds(allowed)]
+        [name, milliseconds(figures.wall), milliseconds(figures.cpu), milliseconds(allowed)]
     });
     let title = format!("{}, an API that takes {} ms to answer", case.name, arguments.api_ms);
     Ok(table(out, &title, ["", "wall ms", "CPU ms", "1.5 × CPU + 100 ms"], rows)?)

@@ -21,15 +21,15 @@ pub(crate) struct Figures {
     pub(crate) sent_bytes: u64,
 }
 
-/// Invokes every candidate `rounds` times with the case's event.
+/// Invokes every candidate, set up like this, `rounds` times with the case's event.
 pub(crate) async fn measure<const N: usize>(
     world: &World,
     candidates: [Candidate; N],
     case: &Case,
-    encoding: &str,
+    settings: &[(&str, &str)],
     rounds: u32,
 ) -> Result<[Figures; N], Box<dyn Error>> {
-    let settings = [("ACCESS_LOG_FORMAT", case.format), ("PAYLOAD_ENCODING", encoding)];
+    let settings = [&[("ACCESS_LOG_FORMAT", case.format)], settings].concat();
     let mut environments = Vec::with_capacity(N);
     for candidate in candidates {
         let environment = world.spawn(candidate, &settings).await;
