@@ -10,11 +10,13 @@ use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse}
 use apigw_log_forwarder::forwarder::Forwarder;
 use apigw_log_forwarder::retry::{self, Deadline};
 use aws_config::BehaviorVersion;
-use lambda_runtime::tracing::subscriber::{self, filter::EnvFilter};
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 use thiserror::Error;
 use tracing::error;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -87,16 +89,20 @@ async fn refuse_to_start(error: &StartError) -> ExitCode {
 fn init_log() {
     let level = environment("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment("RUST_LOG")).unwrap_or_default();
     let level = match level.to_ascii_lowercase().as_str() {
-        level @ ("trace" | "debug" | "warn" | "error") => level.to_owned(),
-        "fatal" => "error".to_owned(),
-        _ => "info".to_owned(),
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "warn" => LevelFilter::WARN,
+        "error" | "fatal" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
     };
-    let filter = EnvFilter::new(format!("off,lambda_runtime=error,apigw_log_forwarder={level}"));
-    let log = subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);
+    let filter =
+        Targets::new().with_target("apigw_log_forwarder", level).with_target("lambda_runtime", LevelFilter::ERROR);
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_target(false).with_ansi(false);
     if environment("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
-        log.json().flatten_event(true).init();
+        registry.with(lines.json().flatten_event(true)).init();
     } else {
-        log.without_time().init();
+        registry.with(lines.without_time()).init();
     }
 }
 

@@ -15,7 +15,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use lambda_runtime::tracing::subscriber::{self, filter::EnvFilter};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
 #[path = "../generate_events/events/mod.rs"]
 pub mod events;
@@ -102,8 +104,9 @@ fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if arguments.verbose {
-        let filter = EnvFilter::new("off,apigw_log_forwarder=warn");
-        subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).without_time().init();
+        let filter = Targets::new().with_target("apigw_log_forwarder", LevelFilter::WARN);
+        let lines = fmt::layer().with_writer(io::stderr).with_target(false).without_time();
+        tracing_subscriber::registry().with(filter).with(lines).init();
     }
     let out = &mut io::stdout();
     let world = World::start().await;
