@@ -283,3 +283,112 @@ impl<'a> Intake<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn settings(name: &str, value: &str) -> Settings {
+        let read = |asked: &str| match asked {
+            "ANALYTICS_URL" | "TOKEN_URL" => Some("http://127.0.0.1/".to_owned()),
+            "TOKEN_PARAMETER" | "CREDENTIALS_PARAMETER" => Some(format!("/{asked}")),
+            _ if asked == name => Some(value.to_owned()),
+            _ => None,
+        };
+        Settings::read(read).expect("valid settings")
+    }
+
+    fn record(messages: &[String]) -> Record<'static> {
+        let events: Vec<String> = messages
+            .iter()
+            .enumerate()
+            .map(|(index, message)| {
+                format!(r#"{{"id":"{index}","timestamp":1795287540123,"message":{}}}"#, serde_json::json!(message))
+            })
+            .collect();
+        let envelope = format!(
+            r#"{{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g","logStream":"s","logEvents":[{}]}}"#,
+            events.join(",")
+        );
+        let data = base64_simd::STANDARD.encode_to_string(envelope);
+        Record { id: Cow::Borrowed("r"), arrival: None, data: Some(Cow::Owned(data)) }
+    }
+
+    /// All bodies of a record, and whether each was handed over before the record was read to its end.
+    fn bodies(settings: &Settings, record: &Record<'_>) -> Vec<(String, bool)> {
+        let mut intake = Intake::new(settings, 1);
+        let mut buffers = Buffers::default();
+        let mut reading = intake.open(0, record, 0, &mut buffers).expect("readable");
+        let mut bodies = Vec::new();
+        let text = |batch: Batch| String::from_utf8(batch.body(&(0..batch.len())).to_vec()).expect("text");
+        while let Some(batch) = intake.fill(&mut reading) {
+            bodies.push((text(batch), true));
+        }
+        while let Some(batch) = intake.flush() {
+            bodies.push((text(batch), false));
+        }
+        bodies
+    }
+
+    /// The body of a record whose lines are each decoded and parsed, whatever the lines before them were.
+    fn clear_body(settings: &Settings, messages: &[String]) -> String {
+        let origin = Arc::new(Origin::new("1", "g", "s"));
+        let mut body = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            body.push(if index == 0 { b'[' } else { b',' });
+            let head = Head {
+                id: Cow::Owned(index.to_string()),
+                timestamp: 1_795_287_540_123,
+                origin: Arc::clone(&origin),
+                extracted_fields: None,
+            };
+            match settings.formats.parse(message) {
+                Ok(log) => head.write_access(&log, &settings.redactor, &mut body),
+                Err(error) => head.write_text(message, &error, &settings.redactor, &mut body),
+            }
+        }
+        body.push(b']');
+        String::from_utf8(body).expect("text")
+    }
+
+    #[test]
+    fn a_body_is_handed_over_when_the_next_event_does_not_fit() {
+        let messages = ["one", "two", "three"].map(str::to_owned);
+        let all = bodies(&settings("MAX_BATCH_EVENTS", "2"), &record(&messages));
+        assert_eq!(all.iter().map(|(_, early)| *early).collect::<Vec<_>>(), [true, false]);
+    }
+
+    fn any_message() -> impl Strategy<Value = String> {
+        let value = prop_oneof![
+            4 => "[a-z0-9./-]{0,9}".prop_map(|text| format!("\"{text}\"")),
+            1 => r#"[a-z=:%\\"\n]{0,9}"#.prop_map(|text| serde_json::json!(text).to_string()),
+            1 => Just("\"token=s3cr3t\"".to_owned()),
+            1 => Just("25".to_owned()),
+            1 => Just("null".to_owned()),
+        ];
+        let text = prop::sample::select(vec![
+            r#"{"a":§,"b":§}"#,
+            r#"{"a": §,"o":{"password":§,"x":§}}"#,
+            r#"{"requestId":§,"status":§}"#,
+            r#"{"id":§,"ip":§,"env":"prod"}"#,
+            "§ §",
+        ]);
+        (text, prop::collection::vec(value, 3))
+            .prop_map(|(text, values)| values.iter().fold(text.to_owned(), |line, value| line.replacen('§', value, 1)))
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_written_the_same_whatever_came_before(
+            messages in prop::collection::vec(any_message(), 1..12),
+            is_set in any::<bool>(),
+        ) {
+            let format = r#"{"id":"$context.requestId","ip":"$context.identity.sourceIp","env":"prod"}"#;
+            let settings = settings(if is_set { "ACCESS_LOG_FORMAT" } else { "" }, format);
+            let written = bodies(&settings, &record(&messages));
+            prop_assert_eq!(written, [(clear_body(&settings, &messages), false)]);
+        }
+    }
+}

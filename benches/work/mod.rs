@@ -8,6 +8,7 @@ use apigw_log_forwarder::config::{DEFAULT_MAX_RECORD_BYTES, Settings};
 use apigw_log_forwarder::firehose::FirehoseEvent;
 use apigw_log_forwarder::intake::Intake;
 use apigw_log_forwarder::subscription::Buffers;
+use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::events::access::WIDE_JSON;
@@ -117,18 +118,26 @@ pub fn settings(format: &str) -> Settings {
 /// If the event or a record of it cannot be read.
 #[must_use]
 pub fn bodies(payload: &str, settings: &Settings) -> usize {
+    let mut bytes = 0;
+    each_body(payload, settings, |body| bytes += body.len());
+    bytes
+}
+
+/// Takes an event from its text to bodies.
+///
+/// # Panics
+/// If the event or a record of it cannot be read.
+pub fn each_body(payload: &str, settings: &Settings, mut take: impl FnMut(Bytes)) {
     let event = FirehoseEvent::parse(payload).expect("a generated event");
     let mut intake = Intake::new(settings, event.records.len());
     let mut buffers = Buffers::default();
-    let mut bytes = 0;
     for (index, record) in event.records.iter().enumerate() {
         let mut reading = intake.open(index, record, 0, &mut buffers).expect("generated records can be read");
         while let Some(batch) = intake.fill(&mut reading) {
-            bytes += batch.body(&(0..batch.len())).len();
+            take(batch.body(&(0..batch.len())));
         }
     }
     while let Some(batch) = intake.flush() {
-        bytes += batch.body(&(0..batch.len())).len();
+        take(batch.body(&(0..batch.len())));
     }
-    bytes
 }

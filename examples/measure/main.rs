@@ -26,6 +26,7 @@ pub mod naive;
 pub mod work;
 
 mod cold_start;
+mod encodings;
 mod environment;
 mod functions;
 mod in_process;
@@ -38,7 +39,7 @@ mod throughput;
 use environment::{Candidate, World};
 use machine::Machine;
 use markdown::{number, table};
-use work::{Case, KINDS, LARGEST_RECORD};
+use work::{Case, KINDS, LARGEST_RECORD, each_body, settings};
 
 /// Measures the built function beside the bare runtime and a naive implementation, and prints tables in Markdown.
 #[derive(Debug, Parser)]
@@ -94,6 +95,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         whole_functions(&world, &cases, encoding, arguments, out).await?;
     }
     if let Some(first) = cases.first() {
+        encodings(&first.case, arguments, out)?;
         overlap(&world, &first.case, arguments, out).await?;
     }
     cold_starts(&world, arguments, out).await?;
@@ -144,6 +146,22 @@ fn in_process(cases: &[Measured], arguments: &Arguments, out: &mut impl Write) -
     let header = ["Event", "decoded MB", "MB/s", "gunzip ms/MB", "bodies ms/MB", "× gunzip", "naive × gunzip"];
     let title = "From event to bodies in process, and libdeflate's gunzip alone; MB are decoded";
     Ok(table(out, title, header, rows)?)
+}
+
+/// Shows how the encoding of bodies was chosen: on the first body of a case.
+fn encodings(case: &Case, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let mut first = None;
+    each_body(&case.payload, &settings(case.format), |body| {
+        first.get_or_insert(body);
+    });
+    let body = first.ok_or("an event without a body")?;
+    let megabytes = body.len() as f64 / 1e6;
+    let rows = encodings::time(&body, arguments.rounds)?.into_iter().map(|encoding| {
+        let time = encoding.time.as_secs_f64() * 1e3 / megabytes;
+        [encoding.name, number(time), number(encoding.ratio)]
+    });
+    let title = format!("Gzip of a body of {} MB, {}", number(megabytes), case.name);
+    Ok(table(out, &title, ["", "ms / MB of body", "times smaller"], rows)?)
 }
 
 async fn whole_functions(
