@@ -199,7 +199,7 @@ fn write_field(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
 #[must_use]
 pub fn valid_timestamp(milliseconds: i64) -> Option<i64> {
     const YEAR_0: i64 = -62_167_219_200_000;
-    (YEAR_0..=Timestamp::MAX.as_millisecond()).contains(&milliseconds).then_some(milliseconds)
+    (milliseconds >= YEAR_0 && Timestamp::from_millisecond(milliseconds).is_ok()).then_some(milliseconds)
 }
 
 /// Writes a time as RFC 3339 in UTC with milliseconds.
@@ -299,6 +299,9 @@ mod tests {
         assert_eq!(valid_timestamp(1_795_287_540_123), Some(1_795_287_540_123));
         assert_eq!(valid_timestamp(-62_167_219_200_000), Some(-62_167_219_200_000));
         assert_eq!(valid_timestamp(-62_167_219_200_001), None);
+        // The last moment that every time zone has: from there on it can be the year 10000 somewhere.
+        assert_eq!(valid_timestamp(253_402_207_200_000), Some(253_402_207_200_000));
+        assert_eq!(valid_timestamp(253_402_207_200_001), None);
         assert_eq!(valid_timestamp(i64::MAX), None);
         assert_eq!(valid_timestamp(i64::MIN), None);
     }

@@ -2,7 +2,7 @@
 //!
 //! CloudWatch Logs sends one member whose trailer tells how large the content is. Such a record is inflated in one call by
 //! libdeflate, which is faster than any streaming decoder as it has the whole output before it. Whatever else there is
-//! (several members, a trailer that lies, damage) is left to a streaming decoder, whose word on it counts.
+//! (several members, a trailer that lies, a header with more in it, damage) is left to a streaming decoder, whose word on it counts.
 //!
 //! The crate's only unsafe code is here: the call of libdeflate's C function, which says what no safe wrapper does: how much
 //! of the input it has read. Without that, a second member would go unseen.
@@ -64,7 +64,9 @@ impl Inflater {
     pub fn inflate(&mut self, gzip: &[u8], cap: usize, out: &mut Vec<u8>) -> Result<(), InflateError> {
         // The last four bytes tell the size of the last member, unless they lie.
         let told = gzip.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size) as usize);
-        let is_likely = told <= cap && told <= gzip.len().saturating_mul(MAX_RATIO);
+        // A header with optional fields has checks that libdeflate does not make.
+        let is_plain = gzip.get(3) == Some(&0);
+        let is_likely = is_plain && told <= cap && told <= gzip.len().saturating_mul(MAX_RATIO);
         if is_likely && self.whole(gzip, told, out) {
             return Ok(());
         }
@@ -145,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_header_is_damage_even_if_the_content_is_whole() {
+        let plain = gzip(b"content", 6);
+        // FHCRC, and a wrong CRC-16 behind the fixed header.
+        let mut checked = plain.clone();
+        checked.splice(3..4, [2]);
+        checked.splice(10..10, [0, 0]);
+        assert_eq!(inflated(&checked, 100), Err(InflateError::Damaged));
+    }
+
+    #[test]
     fn the_cap_is_on_the_content_that_comes() {
         let content = vec![7; 1000];
         for member in [gzip(&content, 6), [gzip(&content[..999], 6), gzip(&content[999..], 6)].concat()] {
@@ -186,12 +198,7 @@ mod tests {
             let mut expected = Vec::new();
             let clear = stream(&bytes, cap, &mut expected).map(|()| expected);
             let fast = inflated(&bytes, cap);
-            // A damaged header of gzip that hides no damage of the content is the one thing that the two see differently.
-            if flip.is_none() || clear.is_ok() {
-                prop_assert_eq!(fast, clear);
-            } else if let Ok(content) = fast {
-                prop_assert_eq!(content, contents.concat());
-            }
+            prop_assert_eq!(fast, clear);
         }
     }
 }

@@ -308,6 +308,11 @@ impl Fields<'_> {
         match value {
             _ if self.hides(key, Some(node), in_query) => json::write_string(out, REDACTED),
             Value::Plain(raw) if is_json(raw) => self.value(key, Some(node), in_query, raw, out),
+            _ if in_query || is_query_map(key) => {
+                let mut json = Vec::new();
+                string(*value, &mut json);
+                self.redactor.write_query_json(&String::from_utf8_lossy(&json), out);
+            }
             _ => free_text(*value, &value.characters(), is_time_or_address, self.redactor, out),
         }
         true
@@ -413,6 +418,24 @@ mod tests {
             r#"{"Cookie":{"a":"$context.path","b":"x"},"s":$context.status}"#,
             r#"{"Cookie":{"a":"s3cr3t","b":"x"},"s":-}"#,
             r#","context":{"path":"[REDACTED]"},"fields":{"Cookie":"[REDACTED]"}"#,
+        );
+    }
+
+    #[test]
+    fn a_query_map_is_searched_as_one_however_its_line_is_read() {
+        let setting = r#"{"id":"$context.requestId","queryString":"{$context.authorizer.a}"}"#;
+        let expected = r#","context":{"requestId":"1c9d"},"fields":{"queryString":"{code=[REDACTED], p=a}"}"#;
+        let line = r#"{"id":"1c9d","queryString":"{code=s3cr3t, p=a}"}"#;
+        hidden(setting, line, expected);
+        let formats = Formats::compile(setting).unwrap();
+        let message = serde_json::to_string(line).unwrap();
+        let log = formats.parse_message(Cursor::new(&message).string().unwrap()).unwrap();
+        assert_eq!(written(&log, &Redactor::new(["x-pin"])), expected);
+        // A line that is no JSON.
+        hidden(
+            setting,
+            r#"{"id":"1c9d","queryString":"{code=s3cr3t, p="a"}"}"#,
+            r#","context":{"requestId":"1c9d"},"fields":{"queryString":"{code=[REDACTED], p=\"a\"}"}"#,
         );
     }
 
