@@ -13,7 +13,7 @@ const VCPU_MB: f64 = 1_769.0;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Function {
     /// CPU of one virtual processor for a decoded MB, in ms; see `measure`
-    #[arg(long, default_value_t = 4.2)]
+    #[arg(long, default_value_t = 3.8)]
     pub(crate) cpu_ms_per_mb: f64,
     /// CPU of an invocation besides, in ms
     #[arg(long, default_value_t = 2.0)]
