@@ -7,8 +7,8 @@ use memchr::memchr_iter;
 /// Returns whether the whole of `text` is a form: `name=value` pairs with `&` between.
 ///
 /// White space, which an encoder never leaves but a careless client does, is taken in the values of several pairs as long as
-/// no other `=` follows it: a log line of words and pairs is no form.
-pub(super) fn is_form(text: &str) -> bool {
+/// no other `=` follows it: a log line of words and pairs is no form. Where the text is known to be a query, one pair is enough.
+pub(super) fn is_form(text: &str, is_query: bool) -> bool {
     let text = text.trim_end();
     let mut pairs = 0;
     let mut spaces = false;
@@ -30,7 +30,7 @@ pub(super) fn is_form(text: &str) -> bool {
         spaces |= in_words;
         pairs += 1;
     }
-    pairs > 1 || !spaces
+    pairs > 1 || !spaces || is_query
 }
 
 /// Returns where the pairs of a form stand.
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_form_is_told_from_other_texts_with_equals_signs() {
         for text in ["a=b", "a=", "a=b&c", "a=b&&c=d\r\n", "user%5Bname%5D=x&p=my pass", "a=b=c", "a[b]=c"] {
-            assert!(is_form(text), "{text}");
+            assert!(is_form(text, false), "{text}");
         }
         for text in [
             "",
@@ -68,7 +68,7 @@ mod tests {
             "{a=b}",
             "a=b&c: d",
         ] {
-            assert!(!is_form(text), "{text}");
+            assert!(!is_form(text, false), "{text}");
         }
     }
 

@@ -65,7 +65,7 @@ pub(super) fn find(names: &Names, text: &str) -> Vec<Edit> {
 fn find_at(names: &Names, text: &str, nesting: usize, is_query: bool) -> Vec<Edit> {
     let mut scan =
         Scan { names, text, nesting, is_query, map: None, decoded_to: 0, parameter_end: 0, edits: Vec::new() };
-    if nesting < MAX_NESTING && form::is_form(text) {
+    if nesting < MAX_NESTING && form::is_form(text, is_query) {
         scan.form();
     } else {
         scan.run();

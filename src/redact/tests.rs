@@ -154,6 +154,10 @@ fn the_query_of_a_proxied_request_loses_the_names_of_queries() {
         r#"{"params":{"querystring":"{code=[REDACTED], p=b}","header":"{code=a, Cookie=[REDACTED]}"}}"#,
     );
     becomes(
+        r#"{"queryString":"code=a b","text":"code=a b"}"#,
+        r#"{"queryString":"code=[REDACTED]","text":"code=a b"}"#,
+    );
+    becomes(
         r#"{"queryStringParameters":{"code":"a","p":"b"},"multiValueQueryStringParameters":{"key":["a","b"]},"key":"c"}"#,
         r#"{"queryStringParameters":{"code":"[REDACTED]","p":"b"},"multiValueQueryStringParameters":{"key":"[REDACTED]"},"key":"c"}"#,
     );
