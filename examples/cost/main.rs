@@ -129,7 +129,7 @@ fn bills(arguments: &Arguments, days: &[(Day, Work)], out: &mut impl Write) -> i
         ("S3, originals", |bill| bill.originals),
     ];
     let rows = days.iter().map(|(day, work)| {
-        let bill = arguments.prices.bill(day, work, arguments.workload.compression);
+        let bill = arguments.prices.bill(day, work, arguments.workload.body_compression);
         let mut row: [String; 9] = std::array::from_fn(|index| {
             index
                 .checked_sub(1)

@@ -17,9 +17,12 @@ pub(crate) struct Workload {
     /// Bytes of an event as it leaves
     #[arg(long, default_value_t = 1_000.0)]
     pub(crate) event_bytes: f64,
-    /// How much smaller gzip makes envelopes and bodies
+    /// How many times smaller gzip makes an envelope
     #[arg(long, default_value_t = 7.6)]
     pub(crate) compression: f64,
+    /// How many times smaller gzip makes a body
+    #[arg(long, default_value_t = 4.3)]
+    pub(crate) body_compression: f64,
     /// Log events in one record of Firehose; see the stream's metric `IncomingRecords`
     #[arg(long, default_value_t = 100.0)]
     pub(crate) events_per_record: f64,
@@ -98,6 +101,7 @@ pub(crate) mod tests {
             decoded_bytes: 1000.0,
             event_bytes: 1000.0,
             compression: 10.0,
+            body_compression: 10.0,
             events_per_record: 100.0,
             streams: 1.0,
             buffer_mb: 1.0,

@@ -5,11 +5,12 @@
 //! holds for all that have the same text around their values. A [`Template`] keeps that: the text to look for and the text to
 //! write. What it writes is what the clear way writes, to the byte.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::format::Format;
 use super::shape::Node;
-use super::stencil::Stencil;
+use super::stencil::{Reading, Stencil};
 use super::value::Value;
 use super::write;
 use super::{AccessLog, Fields, Formats};
@@ -19,13 +20,20 @@ use crate::redact::{REDACTED, Redactor, is_query_map};
 /// Texts that are kept. A stage has one, or a few where its lines leave keys out.
 const MAX_TEMPLATES: usize = 8;
 
-/// Keys of a line that is looked at: more, and there may be no end of them.
-const MAX_PLACES: usize = 256;
+/// Keys of a line that is looked at, and so the depth to which it is.
+const MAX_KEYS: usize = 256;
 
 /// What has been learned from lines without a format. Good for one redactor and one set of formats.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Learned {
     templates: Vec<Template>,
+}
+
+/// Tells how much was learned and nothing of it.
+impl fmt::Debug for Learned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Learned").field("templates", &self.templates.len()).finish()
+    }
 }
 
 impl Learned {
@@ -38,7 +46,7 @@ impl Learned {
         })
     }
 
-    /// Learns from a line that [`Formats::parse`] reads without a format: `line` as it stands in a JSON string, and decoded.
+    /// Learns from a line that [`Formats::parse`] reads without a format: `raw` as it stands in a JSON string, `line` decoded.
     pub fn learn(&mut self, formats: &Formats, redactor: &Redactor, raw: Str<'_>, line: &str) {
         if self.templates.len() < MAX_TEMPLATES
             && let Some(template) = Template::of(formats, redactor, line)
@@ -50,7 +58,6 @@ impl Learned {
 }
 
 /// The text of a line around its values.
-#[derive(Debug)]
 pub(super) struct Template {
     stencil: Stencil,
     places: Vec<Place>,
@@ -59,7 +66,6 @@ pub(super) struct Template {
 }
 
 /// A value of a line, and what is written before it: the quote too, where the value is the inside of a string.
-#[derive(Debug)]
 struct Place {
     before: Box<str>,
     shows: Shows,
@@ -108,7 +114,7 @@ impl Template {
     }
 
     fn read<'a>(&self, line: Str<'a>) -> Option<Vec<Value<'a>>> {
-        let values = self.stencil.read(line)?;
+        let Reading::Values(values) = self.stencil.read(line) else { return None };
         let is_plain = |(place, value): (&Place, &Value<'_>)| !place.nested || !matches!(value, Value::Clean(_));
         self.places.iter().zip(&values).all(is_plain).then_some(values)
     }
@@ -122,7 +128,7 @@ impl Template {
                 (Shows::Inside, Value::Nameless(text)) | (_, Value::Plain(text)) => {
                     out.extend_from_slice(text.as_bytes());
                 }
-                (Shows::Inside, Value::Clean(text)) => write::inside(text, redactor, out),
+                (Shows::Inside, Value::Clean(text)) => write::free_text_inside(text, redactor, out),
                 (_, Value::Nothing | Value::Unseen) => out.extend_from_slice(b"null"),
                 (_, value) => {
                     write::free_text(value, &value.characters(), write::is_time_or_address, redactor, out);
@@ -176,7 +182,7 @@ impl<'a> Pupil<'a> {
         let mut first = true;
         while let Some(key) = cursor.next_key(&mut first).ok()? {
             let name = key.raw();
-            let is_known = !key.escaped() && !is_query_map(name) && self.keys.len() < MAX_PLACES;
+            let is_known = !key.escaped() && !is_query_map(name) && self.keys.len() < MAX_KEYS;
             let redactor = self.redactor;
             let hidden = redactor.hides(name);
             // Inside an object, the search for credentials would look closer at some keys.

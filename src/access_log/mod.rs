@@ -4,6 +4,8 @@
 //! the values that one of them found in it, borrowed from the line until they are written.
 //!
 //! A line that is JSON is read by the format's keys, any other by the format's literal text and by what each variable can hold.
+//! Most lines in an envelope need neither: [`Formats::parse_message`] knows their text as it stands there, and [`Learned`] that
+//! of a line that came before.
 
 mod documented;
 mod format;
@@ -31,6 +33,7 @@ pub use self::variables::{Kind, documented_variables};
 use self::format::Format;
 use self::learned::Template;
 use self::object::Object;
+use self::stencil::Reading;
 use self::value::Value;
 use crate::json::{JsonErrorKind, Str};
 use crate::redact::Redactor;
@@ -178,9 +181,13 @@ impl Formats {
     pub fn parse_message<'a>(&'a self, line: Str<'a>) -> Option<AccessLog<'a>> {
         for format in self.formats.iter().filter(|format| format.shape.is_some()) {
             // One that has no stencil may have the line all the same, and comes first.
-            if let Some(values) = format.stencil.as_ref()?.read(line) {
-                let fields = if format.is_only_variables { Fields::None } else { Fields::Format };
-                return Some(AccessLog { reading: Some((format, values)), fields });
+            match format.stencil.as_ref()?.read(line) {
+                Reading::Values(values) => {
+                    let fields = if format.is_only_variables { Fields::None } else { Fields::Format };
+                    return Some(AccessLog { reading: Some((format, values)), fields });
+                }
+                Reading::Other => {}
+                Reading::Unsure => return None,
             }
         }
         None

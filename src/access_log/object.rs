@@ -174,6 +174,18 @@ mod tests {
     }
 
     #[test]
+    fn white_space_before_a_value_does_not_change_whose_line_it_is() {
+        let formats = Formats::compile("{\"id\":$context.requestId}\n{\"id\": $context.extendedRequestId}").unwrap();
+        for line in ["{\"id\": \"x\"}", "{\"id\":\"x\"}", "{\"id\":\t\"x\"}"] {
+            let message = serde_json::to_string(line).unwrap();
+            let message = crate::json::Cursor::new(&message).string().unwrap();
+            if let Some(log) = formats.parse_message(message) {
+                assert_eq!(log.format(), formats.parse(line).unwrap().format(), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn composites_and_constants_of_a_json_format_are_fields() {
         let setting = r#"{"req":"$context.httpMethod $context.domainName$context.path","env":"prod","n":{"v":2,"s":"$context.status"}}"#;
         set(

@@ -28,7 +28,7 @@ impl Stencil {
     /// Makes a stencil of the text of a JSON object: the text before its values, then for each value whether it is the inside
     /// of a string, and the text behind it.
     ///
-    /// `None` if some of the text has an escape of its own or if it is not an object's from brace to brace.
+    /// `None` if some of the text has an escape of its own, if it is not an object's from brace to brace, or if it has no value.
     pub(super) fn new<'a>(first: &str, places: impl Iterator<Item = (bool, &'a str)>) -> Option<Self> {
         let places: Vec<Place> =
             places.map(|(quoted, behind)| Some(Place { quoted, behind: escaped(behind)? })).collect::<Option<_>>()?;
@@ -37,19 +37,48 @@ impl Stencil {
         whole.then_some(Self { first, places })
     }
 
-    /// Reads the values of a line. `None` if it has other text, or an escape in a value.
-    pub(super) fn read<'a>(&self, line: Str<'a>) -> Option<Vec<Value<'a>>> {
-        let line = line.raw();
+    /// Reads the values of a line.
+    pub(super) fn read<'a>(&self, line: Str<'a>) -> Reading<'a> {
+        let mut is_unsure = false;
+        match self.values(line.raw(), &mut is_unsure) {
+            Some(values) => Reading::Values(values),
+            None if is_unsure => Reading::Unsure,
+            None => Reading::Other,
+        }
+    }
+
+    fn values<'a>(&self, line: &'a str, is_unsure: &mut bool) -> Option<Vec<Value<'a>>> {
         let mut at = behind(line, 0, &self.first)?;
         let mut values = Vec::with_capacity(self.places.len());
         for place in &self.places {
-            let (value, end) = if place.quoted { string(line, at)? } else { scalar(line, at)? };
+            let (value, end) = if place.quoted {
+                string(line, at)?
+            } else {
+                // The clear way passes white space over there.
+                *is_unsure = starts_with_space(line.as_bytes().get(at..)?);
+                scalar(line, at)?
+            };
             values.push(value);
             at = behind(line, end, &place.behind)?;
         }
         // A line feed may end the line.
         matches!(line.get(at..)?, "" | "\\n").then_some(values)
     }
+}
+
+/// What a line is to a stencil.
+pub(super) enum Reading<'a> {
+    /// It has the stencil's text; these are its values.
+    Values(Vec<Value<'a>>),
+    /// It has other text, or an escape in a value.
+    Other,
+    /// It has white space where only the clear way knows what that means.
+    Unsure,
+}
+
+/// Returns whether white space comes next, as it stands inside a JSON string.
+fn starts_with_space(text: &[u8]) -> bool {
+    matches!(text, [b' ', ..] | [b'\\', b'n' | b'r' | b't' | b'u', ..])
 }
 
 /// Returns a text as it stands inside a JSON string; `None` if it has a backslash itself.
@@ -107,7 +136,10 @@ mod tests {
         let places = [(true, "\",\"b\": "), (false, ",\"c\":\""), (true, "\"}")];
         let stencil = Stencil::new("{\"a\":\"", places.into_iter()).unwrap();
         let json = serde_json::to_string(message).unwrap();
-        let values = stencil.read(Cursor::new(&json).string().unwrap());
+        let values = match stencil.read(Cursor::new(&json).string().unwrap()) {
+            Reading::Values(values) => Some(values),
+            Reading::Other | Reading::Unsure => None,
+        };
         let texts = values.map(|values| values.iter().map(|value| value.characters().into_owned()).collect::<Vec<_>>());
         assert_eq!(texts, expected.map(|texts| texts.iter().map(ToString::to_string).collect()), "{message}");
     }

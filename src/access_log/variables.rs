@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::redact::Ending;
+use crate::redact::NameEnding;
 
 /// What the values of a variable look like. `-`, which stands for no value, is valid for every kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,7 +323,7 @@ pub(super) struct Name {
     /// Whether it names a parameter of a query.
     pub(super) in_query: bool,
     /// What tells most names that are not hidden from those that are.
-    pub(super) ending: Ending,
+    pub(super) ending: NameEnding,
 }
 
 /// One `$context` variable.
@@ -349,7 +349,7 @@ impl Variable {
 
     /// Notes that the values stand under this name too.
     pub(super) fn is_called(&mut self, name: &str, in_query: bool) {
-        let name = Name { text: name.into(), in_query, ending: Ending::of(name) };
+        let name = Name { text: name.into(), in_query, ending: NameEnding::of(name) };
         if !name.text.is_empty() && !self.names.contains(&name) {
             self.names.push(name);
         }
@@ -631,7 +631,7 @@ mod tests {
     #[test]
     fn a_variable_is_hidden_by_the_last_part_of_its_name() {
         let names = |name| Variable::named(name).names;
-        let called = |text: &str, in_query| vec![Name { text: text.into(), in_query, ending: Ending::of(text) }];
+        let called = |text: &str, in_query| vec![Name { text: text.into(), in_query, ending: NameEnding::of(text) }];
         assert_eq!(Variable::named("authorizer.claims.sub").kind, Kind::Text);
         assert_eq!(names("authorizer.claims.sub"), called("sub", false));
         assert_eq!(names("requestOverride.header.Cookie"), called("Cookie", false));

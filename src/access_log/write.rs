@@ -127,7 +127,7 @@ pub(super) fn free_text(
 }
 
 /// Writes text that needs no escape as it stands inside a JSON string, without the credentials in it.
-pub(super) fn inside(text: &str, redactor: &Redactor, out: &mut Vec<u8>) {
+pub(super) fn free_text_inside(text: &str, redactor: &Redactor, out: &mut Vec<u8>) {
     if !is_time_or_address(text)
         && let Cow::Owned(shown) = redactor.text(text)
     {

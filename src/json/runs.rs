@@ -23,8 +23,8 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     blocks.len() * 16 + ends(&padded(tail)).trailing_zeros() as usize
 }
 
-/// Splits what stands inside a JSON string before its first escape. Returns how many bytes that are, and whether one of them
-/// is `=`, `:` or `%`.
+/// Returns how many bytes of what stands inside a JSON string are before its first escape, and whether one of them is `=`, `:`
+/// or `%`.
 #[inline]
 pub(crate) fn unescaped_run(bytes: &[u8]) -> (usize, bool) {
     let mut signs = 0;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use self::encoding::Edit;
 use self::names::Names;
-pub(crate) use self::names::{Ending, is_query_map};
+pub(crate) use self::names::{NameEnding, is_query_map};
 
 mod encoding;
 mod form;
@@ -60,7 +60,7 @@ impl Redactor {
     }
 
     /// Returns whether the value of a name that ends so may be hidden: quick, and wrong only in taking too many.
-    pub(crate) fn may_hide(&self, ending: Ending) -> bool {
+    pub(crate) fn may_hide(&self, ending: NameEnding) -> bool {
         self.names.as_ref().is_some_and(|names| names.may_be(ending))
     }
 
