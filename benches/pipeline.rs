@@ -3,21 +3,21 @@
 //! `cargo bench --bench pipeline`. Bytes are those of decoded JSON throughout, so that rates compare; libdeflate's gunzip is in
 //! the same run because only a ratio to it says something on a machine that is shared.
 
+#[path = "cases/mod.rs"]
+pub mod cases;
 #[path = "../examples/generate_events/events/mod.rs"]
 #[cfg_attr(test, expect(unused_imports, dead_code, reason = "cargo sets `test` for a benchmark and collects no tests"))]
 pub mod events;
 #[path = "naive/mod.rs"]
 pub mod naive;
-#[path = "work/mod.rs"]
-pub mod work;
 
 use apigw_log_forwarder::firehose::FirehoseEvent;
 use apigw_log_forwarder::subscription::{self, Buffers};
+use cases::{Case, KINDS, LARGEST_RECORD, bodies, settings};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use libdeflater::Decompressor;
 use serde_json::Value;
-use work::{Case, KINDS, LARGEST_RECORD, bodies, settings};
 
 /// Size of the events of single stages, in bytes of payload.
 const PAYLOAD_BYTES: usize = 3_000_000;

@@ -10,16 +10,16 @@
 
 #![expect(clippy::print_stdout, reason = "a script reads it")]
 
+#[path = "../cases/mod.rs"]
+pub mod cases;
 #[path = "../../examples/generate_events/events/mod.rs"]
 #[cfg_attr(test, expect(unused_imports, dead_code, reason = "cargo sets `test` for a benchmark and collects no tests"))]
 pub mod events;
-#[path = "../work/mod.rs"]
-pub mod work;
 
 use std::hint::black_box;
 use std::{env, fs, io};
 
-use work::{Case, bodies, settings};
+use cases::{Case, bodies, settings};
 
 /// Size of the event in bytes of payload: a few records.
 const PAYLOAD_BYTES: usize = 300_000;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use libdeflater::Decompressor;
 
+use crate::cases::{Case, bodies, settings};
 use crate::naive;
-use crate::work::{Case, bodies, settings};
 
 /// Times of one case, each the median of its rounds.
 pub(crate) struct Times {

@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use clap::Parser;
 
+#[path = "../../benches/cases/mod.rs"]
+pub mod cases;
 #[path = "../generate_events/events/mod.rs"]
 pub mod events;
 #[path = "../../tests/loopback/mod.rs"]
 pub mod loopback;
 #[path = "../../benches/naive/mod.rs"]
 pub mod naive;
-#[path = "../../benches/work/mod.rs"]
-pub mod work;
 
 mod cold_start;
 mod encodings;
@@ -36,10 +36,10 @@ mod memory;
 mod sink;
 mod throughput;
 
+use cases::{Case, KINDS, LARGEST_RECORD, each_body, settings};
 use environment::{Candidate, World};
 use machine::Machine;
 use markdown::{number, table};
-use work::{Case, KINDS, LARGEST_RECORD, each_body, settings};
 
 /// Measures the built function beside the bare runtime and a naive implementation, and prints tables in Markdown.
 #[derive(Debug, Parser)]

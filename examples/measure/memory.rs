@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
+use crate::cases::Case;
 use crate::environment::{Candidate, World};
-use crate::work::Case;
 
 /// Bytes held after so many invocations of one environment.
 pub(crate) struct Held {

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
+use crate::cases::Case;
 use crate::environment::{Candidate, World};
 use crate::in_process::median;
-use crate::work::Case;
 
 /// Invocations before the first that counts.
 const WARM_UP: usize = 2;

@@ -9,6 +9,7 @@
 
 mod documented;
 mod format;
+mod kind;
 mod learned;
 mod object;
 mod outline;
@@ -25,10 +26,11 @@ use std::fmt;
 use thiserror::Error;
 
 pub use self::format::{FormatError, FormatErrorKind};
+pub use self::kind::Kind;
 pub use self::learned::Learned;
 pub use self::outline::{Holds, Outline, Part};
 pub use self::text::Reason;
-pub use self::variables::{Kind, documented_variables};
+pub use self::variables::documented_variables;
 
 use self::format::Format;
 use self::learned::Template;

@@ -6,9 +6,9 @@
 use memchr::memchr2;
 
 use super::format::Format;
+use super::kind::{Fit, Kind as ValueKind};
 use super::shape::{Node, Shape};
 use super::value::Value;
-use super::variables::Fit;
 use crate::json::{Cursor, JsonError, Kind, Str};
 
 /// Reads a line that is the format's own text with JSON values in it.
@@ -139,9 +139,8 @@ fn look_up<'a>(shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'a>, values: &mu
 
 /// Counts the values that are not as AWS documents them for their variables.
 pub(super) fn invalid(format: &Format, values: &[Value<'_>]) -> usize {
-    let is_invalid = |value: &Value<'_>, kind: super::variables::Kind| {
-        value.text().is_some_and(|text| kind.fit(&text) != Fit::Valid)
-    };
+    let is_invalid =
+        |value: &Value<'_>, kind: ValueKind| value.text().is_some_and(|text| kind.fit(&text) != Fit::Valid);
     let slots = format.slots.iter().filter(|slot| !slot.composite);
     slots.zip(values).filter(|(slot, value)| is_invalid(value, slot.variable.kind)).count()
 }

@@ -1,8 +1,8 @@
 //! A format as it was understood, for people to read: what it holds, in order, and where that goes.
 
 use super::format::Format;
+use super::kind::Kind;
 use super::shape::{Node, Shape};
-use super::variables::Kind;
 
 /// A view of a compiled format.
 #[derive(Debug, Clone, Copy)]

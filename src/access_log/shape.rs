@@ -5,7 +5,8 @@
 use std::ops::Range;
 
 use super::format::{Slot, Slots};
-use super::variables::{Kind, Variable};
+use super::kind::Kind;
+use super::variables::Variable;
 use crate::json::{self, Cursor, MAX_DEPTH, Str};
 use crate::redact::is_query_map;
 

@@ -14,8 +14,8 @@
 use thiserror::Error;
 
 use super::format::Format;
+use super::kind::{Fit, Kind};
 use super::value::Value;
-use super::variables::{Fit, Kind};
 use super::{Expected, NoMatch, NoMatchKind};
 
 /// Bytes looked at by [`strict`] for each byte of the line. A reading without a retry needs two.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::format::{Branch, Format, Slot};
+use super::kind::{Fit, Kind, is_number};
 use super::shape::{Node, Shape};
 use super::value::{Value, is_nothing};
-use super::variables::{Fit, Kind, Name, is_number};
+use super::variables::Name;
 use crate::json::{self, Cursor, JsonError};
 use crate::redact::{REDACTED, Redactor, is_query_map};
 
