@@ -157,11 +157,6 @@ impl Kind {
         }
     }
 
-    /// Returns whether values of this kind are written as strings of their characters.
-    pub(super) fn is_string(self) -> bool {
-        !matches!(self, Self::Number | Self::Bool | Self::Quoted)
-    }
-
     /// Returns whether a valid value of this kind stands in a JSON string as it is and can hold no credential under a name.
     pub(super) fn is_inert(self) -> bool {
         self.is_closed() && self != Self::Arn

@@ -50,14 +50,6 @@ fn leaf(index: usize, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
     let (Some(slot), Some(&value)) = (context.format.slots.get(index), context.values.get(index)) else { return false };
     match value {
         Value::Unseen | Value::Nothing => false,
-        // Nearly every value is of this kind.
-        Value::Nameless(text) if slot.variable.kind.is_string() && !hides(slot, context.redactor) => {
-            let is_value = !is_nothing(text);
-            if is_value {
-                quoted(text, out);
-            }
-            is_value
-        }
         Value::Plain(text) | Value::Clean(text) | Value::Nameless(text) => {
             typed(slot, value, text, context.redactor, out)
         }
