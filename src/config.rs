@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
 use url::{Host, Url};
 
 use crate::access_log::Formats;
@@ -80,7 +81,7 @@ pub enum Archive {
 #[derive(Debug, Clone)]
 pub struct TokenSettings {
     /// `TOKEN_URL`: the OAuth 2.0 token endpoint.
-    pub url: Url,
+    pub url: Uri,
     /// `TOKEN_PARAMETER`: the `SecureString` that caches the token.
     pub parameter: String,
     /// `CREDENTIALS_PARAMETER`: the `SecureString` with the client's credentials.
@@ -99,7 +100,7 @@ pub struct TokenSettings {
 #[derive(Debug, Clone)]
 pub struct DeliverySettings {
     /// `ANALYTICS_URL`.
-    pub url: Url,
+    pub url: Uri,
     /// `PAYLOAD_FORMAT`.
     pub format: PayloadFormat,
     /// `PAYLOAD_ENCODING`.
@@ -112,6 +113,10 @@ pub struct DeliverySettings {
     pub concurrency: usize,
     /// `MAX_ATTEMPTS` for one batch.
     pub max_attempts: usize,
+    /// `RETRY_STATUSES`: further statuses that are tried again.
+    pub retry_statuses: Vec<u16>,
+    /// `ANSWER_CHECK`: a JSON pointer to what a success must not hold.
+    pub answer_check: Option<String>,
 }
 
 /// What the function is told by its environment.
@@ -213,6 +218,8 @@ impl Settings {
         let concurrency = reader.count("DELIVERY_CONCURRENCY", 1000).unwrap_or(4);
         let request_timeout = reader.number("REQUEST_TIMEOUT_MS", 1, MAX_TIME.as_secs() * 1000).unwrap_or(10_000);
         let max_attempts = reader.count("MAX_ATTEMPTS", 1000).unwrap_or(5);
+        let retry_statuses = reader.statuses("RETRY_STATUSES");
+        let answer_check = reader.json_pointer("ANSWER_CHECK");
         // Offsets into a decoded record are 32 bits wide.
         let max_record_bytes = reader.count("MAX_RECORD_BYTES", 1 << 31).unwrap_or(DEFAULT_MAX_RECORD_BYTES);
         let archive =
@@ -252,6 +259,8 @@ impl Settings {
                 max_batch_events,
                 concurrency,
                 max_attempts,
+                retry_statuses,
+                answer_check,
             },
             formats,
             request_timeout: Duration::from_millis(request_timeout),
@@ -290,7 +299,7 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
         value
     }
 
-    fn url(&mut self, variable: &'static str) -> Option<Url> {
+    fn url(&mut self, variable: &'static str) -> Option<Uri> {
         let value = self.required(variable)?;
         match service_url(&value) {
             Ok(url) => Some(url),
@@ -354,6 +363,34 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
     }
 
     /// A CloudWatch namespace: 1 to 255 characters, not one of AWS's own.
+    /// Statuses that are to be tried again, comma-separated.
+    fn statuses(&mut self, variable: &'static str) -> Vec<u16> {
+        let value = self.text(variable).unwrap_or_default();
+        let parse = |text: &str| {
+            let status = Some(text).filter(|text| text.len() == 3)?.parse().ok()?;
+            (matches!(status, 300..=599) && !matches!(status, 401 | 403 | 413)).then_some(status)
+        };
+        let statuses: Option<Vec<u16>> =
+            value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect();
+        if statuses.is_none() {
+            self.problem(variable, "is no list of statuses from 300 to 599 without 401, 403 and 413, such as 404,423");
+        }
+        statuses.unwrap_or_default()
+    }
+
+    /// A pointer into a JSON document.
+    ///
+    /// Source: <https://www.rfc-editor.org/rfc/rfc6901>
+    fn json_pointer(&mut self, variable: &'static str) -> Option<String> {
+        let value = self.text(variable)?;
+        let is_escape = |rest: &str| rest.starts_with('0') || rest.starts_with('1');
+        if value.starts_with('/') && value.split('~').skip(1).all(is_escape) {
+            return Some(value);
+        }
+        self.problem(variable, "is no JSON pointer (RFC 6901), such as /errors");
+        None
+    }
+
     fn namespace(&mut self, variable: &'static str) -> Option<String> {
         let value = self.text(variable)?;
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#: ".contains(&byte);
@@ -369,7 +406,7 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
 }
 
 /// Reads the URL of a service that gets a secret: `https`, or `http` to this machine.
-fn service_url(value: &str) -> Result<Url, &'static str> {
+fn service_url(value: &str) -> Result<Uri, &'static str> {
     let url = Url::parse(value).map_err(|_| "is no absolute URL")?;
     if url.host().is_none() {
         return Err("is a URL without a host");
@@ -377,9 +414,10 @@ fn service_url(value: &str) -> Result<Url, &'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user name or password");
     }
+    let uri = Uri::try_from(url.as_str()).map_err(|_| "holds a character that a request cannot");
     match url.scheme() {
-        "https" => Ok(url),
-        "http" if url.host().is_some_and(|host| is_loopback(&host)) => Ok(url),
+        "https" => uri,
+        "http" if url.host().is_some_and(|host| is_loopback(&host)) => uri,
         "http" => Err("must be https: http is for a loopback host only"),
         _ => Err("must be an https URL"),
     }
@@ -509,6 +547,26 @@ mod tests {
     #[test]
     fn a_format_without_a_variable_is_refused() {
         refuses("ACCESS_LOG_FORMAT", "no variable here");
+    }
+
+    #[test]
+    fn statuses_are_a_list_of_those_that_may_be_tried_again() {
+        let statuses = |value| read(&[("RETRY_STATUSES", value)]).map(|settings| settings.delivery.retry_statuses);
+        assert_eq!(statuses("404, 423,"), Ok(vec![404, 423]));
+        assert_eq!(statuses("300,599,400"), Ok(vec![300, 599, 400]));
+        for value in ["200", "299", "401", "403", "413", "600", "4040", "404;423", "404 423", "x", "-404", "+40"] {
+            refuses("RETRY_STATUSES", value);
+        }
+    }
+
+    #[test]
+    fn a_check_is_a_json_pointer() {
+        for value in ["/errors", "/", "/a/0/b~1c~0", "/a b"] {
+            assert!(read(&[("ANSWER_CHECK", value)]).is_ok(), "{value}");
+        }
+        for value in ["errors", "$.errors", "/a~2", "/a~", "#/errors"] {
+            refuses("ANSWER_CHECK", value);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::warn;
 
 use crate::batch::Batch;
-use crate::client::{self, ClientError, SdkTransport};
+use crate::client::{Client, ClientError, SdkTransport};
 use crate::config::Settings;
 use crate::delivery::{Delivery, Invocation};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
@@ -51,7 +51,7 @@ impl Forwarder {
     /// # Errors
     /// If the file of further roots cannot be read.
     pub async fn from_settings(settings: Settings, aws: ConfigLoader) -> Result<Self, ClientError> {
-        let client = client::build(settings.ca_file.as_deref())?;
+        let client = Client::new(settings.ca_file.as_deref())?;
         let timeout = settings.request_timeout;
         let sdk = aws
             .http_client(SdkTransport::new(client.clone()))
@@ -65,7 +65,7 @@ impl Forwarder {
             Store::new(aws_sdk_ssm::Client::new(&sdk), token.parameter.clone(), token.credentials_parameter.clone());
         let endpoint = Endpoint::new(client.clone(), token, timeout, settings.delivery.max_attempts);
         let tokens = Tokens::new(store, endpoint, timeout, fastrand::f64());
-        let delivery = Delivery::new(client, settings.delivery.clone(), timeout);
+        let delivery = Delivery::new(client, settings.delivery.clone(), timeout, settings.redactor.clone());
         Ok(Self { settings, delivery, tokens, warned_of_own_group: false.into(), warm: false.into() })
     }
 
@@ -74,7 +74,7 @@ impl Forwarder {
     /// `now` is the time of the invocation, in milliseconds since the Unix epoch, for lines that come without any time.
     pub async fn handle(&self, event: &FirehoseEvent<'_>, now: i64, deadline: Deadline) -> (FirehoseResponse, Summary) {
         let start = Instant::now();
-        let invocation = Invocation::new(deadline);
+        let invocation = self.delivery.start(deadline);
         let mut intake = Intake::new(&self.settings, event.records.len());
         let mut deliveries = Deliveries::new(self, &invocation);
         let mut buffers = Buffers::default();
@@ -107,7 +107,7 @@ impl Forwarder {
         let oldest_age = totals.oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
         let summary = Summary {
             totals,
-            delivery: invocation.counts(),
+            delivery: self.delivery.end(&invocation),
             token: self.tokens.take_counts(),
             oldest_age: oldest_age.map(Duration::from_millis),
             waited,
@@ -164,7 +164,7 @@ impl<'a> Deliveries<'a> {
         let (forwarder, invocation) = (self.forwarder, self.invocation);
         self.is_begun = true;
         self.renew_if_due();
-        while self.batches >= forwarder.settings.delivery.concurrency {
+        while self.batches >= invocation.concurrency(forwarder.settings.delivery.concurrency) {
             self.next(ledger).await;
         }
         self.batches += 1;

@@ -4,12 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use apigw_log_forwarder::client::{self, ClientError};
+use apigw_log_forwarder::client::{Client, ClientError, Reuse};
 use apigw_log_forwarder::config::{Settings, SettingsError};
 use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse};
 use apigw_log_forwarder::forwarder::Forwarder;
 use apigw_log_forwarder::retry::{self, Deadline};
 use aws_config::BehaviorVersion;
+use http::Request;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -71,14 +72,15 @@ fn refuse_event(error: &EventError) -> Diagnostic {
 /// Says why the function cannot start, in the log and to Lambda, whose invoker reads it there.
 async fn refuse_to_start(error: &StartError) -> ExitCode {
     error!(reason = %error, "the function cannot start");
-    if let (Some(api), Ok(client)) = (environment("AWS_LAMBDA_RUNTIME_API"), client::build(None)) {
+    if let (Some(api), Ok(client)) = (environment("AWS_LAMBDA_RUNTIME_API"), Client::new(None)) {
         let body = serde_json::json!({"errorType": "Runtime.InvalidSettings", "errorMessage": error.to_string(), "stackTrace": []});
-        let request = client
-            .post(format!("http://{api}/2018-06-01/runtime/init/error"))
+        let request = Request::post(format!("http://{api}/2018-06-01/runtime/init/error"))
             .header("lambda-runtime-function-error-type", "Runtime.InvalidSettings")
-            .body(body.to_string());
+            .body(body.to_string().into());
         // The log has it already; an answer changes nothing.
-        tokio::time::timeout(Duration::from_secs(1), request.send()).await.ok();
+        if let Ok(request) = request {
+            client.send(request, Duration::from_secs(1), Reuse::None).await.ok();
+        }
     }
     ExitCode::FAILURE
 }

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use apigw_log_forwarder::client;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use rustls::{ClientConfig, RootCertStore};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ async fn drop_event(_: LambdaEvent<IgnoredAny>) -> Result<Value, Diagnostic> {
 }
 
 async fn serve_naive() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let client = client::build(None)?;
+    let client = client()?;
     let url = environment("ANALYTICS_URL");
     let is_gzip = environment("PAYLOAD_ENCODING") == "gzip";
     let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| {
@@ -42,6 +43,17 @@ async fn serve_naive() -> Result<(), Box<dyn Error + Send + Sync>> {
             .map_err(|error| Diagnostic { error_type: "Naive".to_owned(), error_message: error.to_string() })
     });
     Runtime::new(handler).run().await
+}
+
+/// A client as most programs have it.
+fn client() -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build()?)
 }
 
 /// One POST after the other, and `Dropped` for every record.

@@ -8,18 +8,18 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
-use url::Url;
 use zeroize::Zeroizing;
 
 use super::store::Credentials;
 use super::value::{Token, is_header_text};
-use crate::client::read_body;
+use crate::client::{Client, Reuse, SendError};
 use crate::config::{TokenAuthStyle, TokenSettings};
 use crate::retry::{self, Deadline};
 use crate::secret::Secret;
@@ -56,7 +56,7 @@ pub enum EndpointError {
     },
     /// There was no answer.
     #[error("the token endpoint cannot be reached: {0}")]
-    Unreachable(&'static str),
+    Unreachable(SendError),
     /// The answer holds no bearer token.
     #[error("the token endpoint's answer is of no use: {0}")]
     Malformed(&'static str),
@@ -72,8 +72,8 @@ impl EndpointError {
 /// The endpoint and how it is asked.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    client: reqwest::Client,
-    url: Url,
+    client: Client,
+    url: Uri,
     auth_style: TokenAuthStyle,
     scope: Option<String>,
     audience: Option<String>,
@@ -85,7 +85,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Takes what the settings say of the endpoint.
     #[must_use]
-    pub fn new(client: reqwest::Client, settings: &TokenSettings, timeout: Duration, max_attempts: usize) -> Self {
+    pub fn new(client: Client, settings: &TokenSettings, timeout: Duration, max_attempts: usize) -> Self {
         Self {
             client,
             url: settings.url.clone(),
@@ -123,35 +123,34 @@ impl Endpoint {
         deadline: Deadline,
     ) -> Result<Token, EndpointError> {
         let Some(timeout) = deadline.allows(self.timeout, Instant::now()) else {
-            return Err(EndpointError::Unreachable("no time left"));
+            return Err(EndpointError::Unreachable(SendError::NoAnswer));
         };
-        match tokio::time::timeout(timeout, self.exchange(credentials)).await {
+        match tokio::time::timeout(timeout, self.exchange(credentials, timeout)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(EndpointError::Unreachable("no answer in time")),
+            Err(_) => Err(EndpointError::Unreachable(SendError::NoAnswer)),
         }
     }
 
-    async fn exchange(&self, credentials: &Credentials) -> Result<Token, EndpointError> {
+    async fn exchange(&self, credentials: &Credentials, timeout: Duration) -> Result<Token, EndpointError> {
         // Counted from before the request: the token is never taken to live longer than it does.
         let issued_at = epoch_seconds();
-        let request = self.build(credentials);
-        let response = request.send().await.map_err(|_| EndpointError::Unreachable("no connection"))?;
-        let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let answer = self.client.send(self.build(credentials), timeout, Reuse::Any).await;
+        let answer = answer.map_err(EndpointError::Unreachable)?;
+        let status = answer.status;
+        let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| retry::retry_after(value, now()));
         if status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) {
             return Err(EndpointError::Unavailable { status: status.as_u16(), retry_after });
         }
-        let body = read_body(response, MAX_ANSWER).await;
+        let body = answer.read(MAX_ANSWER).await;
         if !status.is_success() {
             return Err(refusal(status, &body.unwrap_or_default()));
         }
-        let body = body.map_err(|_| EndpointError::Unreachable("the answer broke off or is too large"))?;
+        let body = body.map_err(|_| EndpointError::Malformed("it broke off or is too large"))?;
         token(&body, issued_at, self.default_ttl)
     }
 
-    fn build(&self, credentials: &Credentials) -> reqwest::RequestBuilder {
-        let request = self.client.post(self.url.clone()).header(ACCEPT, "application/json");
+    fn build(&self, credentials: &Credentials) -> Request<Bytes> {
         let (id, secret) = (credentials.client_id.as_str(), credentials.client_secret.expose());
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
@@ -159,18 +158,24 @@ impl Endpoint {
         if self.auth_style != TokenAuthStyle::Basic {
             fields.extend([("client_id", id), ("client_secret", secret)]);
         }
-        if self.auth_style == TokenAuthStyle::Json {
+        let (media_type, body) = if self.auth_style == TokenAuthStyle::Json {
             let object: std::collections::BTreeMap<&str, &str> = fields.into_iter().collect();
-            let body = serde_json::to_string(&object).unwrap_or_default();
-            return request.header(CONTENT_TYPE, "application/json").body(body);
-        }
-        let form: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", form_encode(value))).collect();
-        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.join("&"));
-        if self.auth_style == TokenAuthStyle::Basic {
-            request.header(AUTHORIZATION, basic(id, secret))
+            ("application/json", serde_json::to_string(&object).unwrap_or_default())
         } else {
-            request
+            let form: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}={}", form_encode(value))).collect();
+            ("application/x-www-form-urlencoded", form.join("&"))
+        };
+        let mut request = Request::new(Bytes::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if self.auth_style == TokenAuthStyle::Basic {
+            headers.insert(AUTHORIZATION, basic(id, secret));
         }
+        request
     }
 }
 

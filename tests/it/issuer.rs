@@ -5,11 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use apigw_log_forwarder::client;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::loopback::{FunctionProcess, RuntimeApi};
+use crate::loopback::{FunctionProcess, RuntimeApi, tls};
 use crate::world::{TIMEOUT, binary, credentials, envelope, event, gzip};
 
 const CLIENT_ID: &str = "forwarder:client";
@@ -91,11 +90,8 @@ async fn deliver(fleet: &[(RuntimeApi, FunctionProcess)]) {
 #[tokio::test]
 #[ignore = "needs a real issuer and a real store: tests/issuer/run starts them"]
 async fn one_token_lasts_until_it_expires_is_revoked_or_its_client_is_rotated() {
-    let services = Services {
-        http: client::build(None).expect("a client"),
-        issuer: url("ISSUER_URL"),
-        store: format!("{}/", url("STORE_URL")),
-    };
+    let services =
+        Services { http: tls::client(None), issuer: url("ISSUER_URL"), store: format!("{}/", url("STORE_URL")) };
     services.put_credentials("a secret: with /+%&= signs").await;
     let settings = [
         ("ANALYTICS_URL", format!("{}/v1/events", services.issuer)),

@@ -13,6 +13,7 @@ pub mod naive;
 
 mod world;
 
+mod breaker;
 mod comparison;
 mod documentation;
 mod examples;
@@ -28,3 +29,4 @@ mod soak;
 mod start;
 mod tls;
 mod token;
+mod transport;

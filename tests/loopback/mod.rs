@@ -15,6 +15,7 @@
 mod analytics;
 mod answer;
 mod function_process;
+mod http2_api;
 pub mod parameter_store;
 mod runtime_api;
 mod server;
@@ -26,6 +27,7 @@ mod wire;
 pub use analytics::{AnalyticsApi, Posted};
 pub use answer::{Answer, Gate};
 pub use function_process::{FunctionProcess, LOG_GROUP};
+pub use http2_api::{Fate, Http2Api};
 pub use parameter_store::ParameterStore;
 pub use runtime_api::{FUNCTION_ARN, Invocation, MAX_RESPONSE_BYTES, Outcome, RuntimeApi};
 pub use server::Received;

@@ -104,8 +104,12 @@ fn named(name: &str) -> DistinguishedName {
 }
 
 /// A client that trusts this authority and nobody else.
+///
+/// # Panics
+/// If this configuration makes no client.
 #[cfg(test)]
-pub(super) fn client(trusted: Option<&Authority>) -> reqwest::Client {
+#[must_use]
+pub fn client(trusted: Option<&Authority>) -> reqwest::Client {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(trusted.map(|authority| authority.certificate().clone()));
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

@@ -1,0 +1,160 @@
+//! What the batches of one invocation know of each other: the deadline, how the API fares, and the counts.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+
+use super::DeliveryError;
+use super::health::{Health, Memory};
+use crate::retry::Deadline;
+use crate::token::{Bearer, TokenError, Tokens};
+
+/// What the deliveries of one invocation have met, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryCounts {
+    /// Bodies that were accepted.
+    pub bodies_accepted: usize,
+    /// Events that were accepted.
+    pub events_accepted: usize,
+    /// Events that were not.
+    pub events_failed: usize,
+    /// Requests that were sent.
+    pub attempts: usize,
+    /// Bytes of the bodies of those requests, as sent.
+    pub bytes_sent: usize,
+    /// Answers 2xx.
+    pub answers_2xx: usize,
+    /// Answers 401.
+    pub answers_401: usize,
+    /// Answers 403.
+    pub answers_403: usize,
+    /// Answers 413.
+    pub answers_413: usize,
+    /// Answers 429.
+    pub answers_429: usize,
+    /// Answers 4xx that are none of these.
+    pub answers_4xx: usize,
+    /// Answers 5xx.
+    pub answers_5xx: usize,
+    /// Answers of another class.
+    pub answers_other: usize,
+    /// Requests that met a failing connection or no answer in time.
+    pub connection_failures: usize,
+}
+
+impl DeliveryCounts {
+    /// Counts an answer.
+    pub(super) fn answer(&mut self, status: StatusCode) {
+        *match status.as_u16() {
+            200..=299 => &mut self.answers_2xx,
+            401 => &mut self.answers_401,
+            403 => &mut self.answers_403,
+            413 => &mut self.answers_413,
+            429 => &mut self.answers_429,
+            400..=499 => &mut self.answers_4xx,
+            500..=599 => &mut self.answers_5xx,
+            _ => &mut self.answers_other,
+        } += 1;
+    }
+}
+
+/// One invocation.
+#[derive(Debug)]
+pub struct Invocation {
+    deadline: Deadline,
+    /// What was remembered when it started.
+    pub(super) before: Memory,
+    pub(super) health: Cell<Health>,
+    /// Why no batch can have a token any more.
+    no_token: RefCell<Option<DeliveryError>>,
+    counts: Cell<DeliveryCounts>,
+    /// Failures that were logged one by one.
+    pub(super) failures_logged: Cell<usize>,
+    /// Attempts after the first that were logged one by one.
+    pub(super) retries_logged: Cell<usize>,
+}
+
+impl Invocation {
+    pub(super) fn start(deadline: Deadline, memory: Memory) -> Self {
+        Self {
+            deadline,
+            before: memory,
+            health: Cell::new(Health::start(memory, Instant::now())),
+            no_token: RefCell::default(),
+            counts: Cell::default(),
+            failures_logged: Cell::new(0),
+            retries_logged: Cell::new(0),
+        }
+    }
+
+    /// Returns when the invocation must be ready to answer.
+    #[must_use]
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Returns whether there is no time left to deliver anything.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.deadline.allows(Duration::MAX, Instant::now()).is_none()
+    }
+
+    /// Returns how many of at most `limit` batches may be under way now.
+    #[must_use]
+    pub fn concurrency(&self, limit: usize) -> usize {
+        if self.health.get().is_probing() { 1 } else { limit }
+    }
+
+    /// Returns what was met so far.
+    #[must_use]
+    pub fn counts(&self) -> DeliveryCounts {
+        self.counts.get()
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut DeliveryCounts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
+    }
+
+    /// Enters something about the API.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Health)) {
+        let mut health = self.health.get();
+        change(&mut health);
+        self.health.set(health);
+    }
+
+    /// Returns why no further request is to be made, if so.
+    pub(super) fn is_open(&self) -> Result<(), DeliveryError> {
+        match self.no_token.borrow().clone() {
+            Some(error) => Err(error),
+            None if self.health.get().is_open() => Ok(()),
+            None => Err(DeliveryError::Down),
+        }
+    }
+
+    /// Finds another token after a 401.
+    pub(super) async fn renewed(
+        &self,
+        refused: &Bearer,
+        renewals: &mut usize,
+        tokens: &Tokens,
+    ) -> Result<Bearer, DeliveryError> {
+        // First what the store has, then what the endpoint gives; one refused that was made just now is no matter of the token.
+        if *renewals > 0 && refused.is_made_here() || *renewals == 2 {
+            return Err(self.without_token(DeliveryError::TokenRefused));
+        }
+        *renewals += 1;
+        self.token(tokens.instead_of(refused, self.deadline).await)
+    }
+
+    pub(super) fn token(&self, token: Result<Bearer, TokenError>) -> Result<Bearer, DeliveryError> {
+        token.map_err(|error| self.without_token(DeliveryError::Token(error)))
+    }
+
+    /// Lets the batches behind this one fail for the same reason.
+    fn without_token(&self, error: DeliveryError) -> DeliveryError {
+        self.no_token.borrow_mut().get_or_insert(error).clone()
+    }
+}

@@ -1,0 +1,393 @@
+//! One batch to the analytics API: sent, its answer judged, tried again, divided, or given up in time.
+//!
+//! [`verdict`] says what an answer means, [`health`] what may still be asked. Everything that a batch may meet ends in a list
+//! of the events that the API has accepted; the ledger takes all others for undelivered.
+
+mod health;
+mod invocation;
+mod verdict;
+
+use std::cell::Cell;
+use std::io::Write;
+use std::ops::Range;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::future::{Either, select};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use thiserror::Error;
+use tracing::{debug, error, warn};
+
+pub use self::invocation::{DeliveryCounts, Invocation};
+pub use self::verdict::{Action, NotAccepted, classify};
+
+use self::health::{Health, MAX_FRUITLESS, Memory};
+use crate::batch::Batch;
+use crate::client::{Answer, BodyError, Client, Reuse, SendError};
+use crate::config::{DeliverySettings, PayloadEncoding};
+use crate::redact::Redactor;
+use crate::retry::{self, Deadline};
+use crate::token::{Bearer, TokenError, Tokens};
+
+/// The header that lets the API recognise a batch that comes again.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Events that are refused one by one until the rest of their batch fails: the API refuses more than a poison event.
+const MAX_POISON_EVENTS: usize = 16;
+
+/// How much longer than a delivery a write of its token to the store may take.
+const KEEP_GRACE: Duration = Duration::from_secs(1);
+
+/// Failures of one invocation that are logged one by one; all are counted.
+const MAX_FAILURES_LOGGED: usize = 8;
+
+/// Attempts after the first that are logged one by one in an invocation; all are counted.
+const MAX_RETRIES_LOGGED: usize = 4;
+
+/// Most of an answer's body that is read where the status has said all, in bytes: the connection can be used again then.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Most of an answer's body that `ANSWER_CHECK` looks at, in bytes.
+const MAX_CHECKED_ANSWER: usize = 4 << 20;
+
+/// Longest wait for an answer's body where the status has said all.
+const MAX_DRAIN: Duration = Duration::from_millis(250);
+
+/// Most characters of what an answer says that are logged.
+const MAX_SAID: usize = 200;
+
+/// Why events were not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DeliveryError {
+    /// The API refuses them.
+    #[error("the API answers {status}{}", quoted(.said))]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The start of what it says, credentials hidden.
+        said: String,
+    },
+    /// The API answers with a success that is none.
+    #[error("the API answers {status} {reason}{}", quoted(.said))]
+    NotAccepted {
+        /// The status.
+        status: u16,
+        /// Why the answer is no success.
+        reason: NotAccepted,
+        /// The start of what it says, credentials hidden.
+        said: String,
+    },
+    /// The API has refused too many events of the batch one by one.
+    #[error("the API has refused {MAX_POISON_EVENTS} events of the batch one by one")]
+    TooMuchPoison,
+    /// Every attempt has met an overloaded or broken API.
+    #[error("the API answers {status}, also at the last attempt{}", quoted(.said))]
+    Unavailable {
+        /// The status.
+        status: u16,
+        /// The start of what it says, credentials hidden.
+        said: String,
+    },
+    /// Every attempt has met a connection that failed.
+    #[error("the API cannot be reached, also at the last attempt: {0}")]
+    Unreachable(SendError),
+    /// Another attempt does not fit into the invocation.
+    #[error("no time left for another attempt: {0}")]
+    Deadline(String),
+    /// Other batches of the invocation have found that the API takes nothing.
+    #[error("not tried: the API takes nothing, by the bodies before it or {MAX_FRUITLESS} requests")]
+    Down,
+    /// The API refuses a token that was just renewed.
+    #[error("the API answers 401 to a token that was just renewed")]
+    TokenRefused,
+    /// There is no token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+fn quoted(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said:?}") }
+}
+
+/// The way to the analytics API.
+#[derive(Debug)]
+pub struct Delivery {
+    client: Client,
+    settings: DeliverySettings,
+    request_timeout: Duration,
+    /// Hides credentials in what the API says before it is logged.
+    redactor: Redactor,
+    memory: Cell<Memory>,
+}
+
+/// What became of one body that is not to be sent again as it is.
+enum Sent {
+    Accepted,
+    /// It is too large.
+    Halve(DeliveryError),
+    /// The API will not take some event of it.
+    Bisect(DeliveryError),
+}
+
+/// What one request has met.
+enum Met {
+    Final(Result<Sent, DeliveryError>),
+    /// The token is not taken.
+    TokenRefused,
+    /// The same may fare better later; when, if the answer says so.
+    Again(DeliveryError, Option<Duration>),
+}
+
+impl Delivery {
+    /// Takes what the settings say of the API. `redactor` hides credentials in what is logged of its answers.
+    #[must_use]
+    pub fn new(client: Client, settings: DeliverySettings, request_timeout: Duration, redactor: Redactor) -> Self {
+        Self { client, settings, request_timeout, redactor, memory: Cell::default() }
+    }
+
+    /// Starts an invocation with what is remembered of the last one.
+    #[must_use]
+    pub fn start(&self, deadline: Deadline) -> Invocation {
+        Invocation::start(deadline, self.memory.get())
+    }
+
+    /// Ends an invocation: how the API fared is remembered. Returns what was met.
+    pub fn end(&self, invocation: &Invocation) -> DeliveryCounts {
+        self.memory.set(invocation.health.get().end(invocation.before, Instant::now()));
+        invocation.counts()
+    }
+
+    /// Delivers a batch, in parts if need be, and returns which of its events the API has accepted.
+    pub async fn deliver(&self, batch: &Batch, tokens: &Tokens, invocation: &Invocation) -> Vec<Range<usize>> {
+        let mut accepted = Vec::new();
+        let mut poison = 0;
+        // Parts that are still to be sent, the first one on top.
+        let whole = 0..batch.len();
+        let mut parts = Vec::from([whole]);
+        while let Some(part) = parts.pop() {
+            let body = batch.body(&part);
+            let (size, is_several) = (body.len(), part.len() > 1);
+            let outcome = if poison >= MAX_POISON_EVENTS {
+                Err(DeliveryError::TooMuchPoison)
+            } else if is_several && invocation.health.get().is_too_large(size) {
+                halve(part, &mut parts);
+                continue;
+            } else {
+                self.send(body, &batch.idempotency_key(&part), tokens, invocation).await
+            };
+            match outcome {
+                Ok(Sent::Accepted) => {
+                    invocation.count(|counts| {
+                        counts.bodies_accepted += 1;
+                        counts.events_accepted += part.len();
+                    });
+                    invocation.note(|health| health.accepted(size));
+                    accepted.push(part);
+                }
+                Ok(Sent::Halve(_)) if is_several => {
+                    invocation.note(|health| health.too_large(size));
+                    halve(part, &mut parts);
+                }
+                Ok(Sent::Bisect(_)) if is_several => halve(part, &mut parts),
+                Ok(Sent::Halve(error) | Sent::Bisect(error)) => {
+                    poison += 1;
+                    undelivered(&part, &error, invocation);
+                }
+                Err(error) => undelivered(&part, &error, invocation),
+            }
+        }
+        invocation.note(|health| health.ended(poison >= MAX_POISON_EVENTS));
+        accepted
+    }
+
+    /// Sends one body until it is accepted, is to be divided, or fails.
+    async fn send(
+        &self,
+        body: Bytes,
+        key: &str,
+        tokens: &Tokens,
+        invocation: &Invocation,
+    ) -> Result<Sent, DeliveryError> {
+        let deadline = invocation.deadline();
+        let body = self.encode(body);
+        let is_probe = invocation.health.get().is_doubtful();
+        let mut attempt = 1;
+        let mut reuse = Reuse::Any;
+        let mut renewals = 0;
+        let mut bearer = None;
+        loop {
+            invocation.is_open()?;
+            let token = match bearer.take() {
+                Some(token) => token,
+                None => invocation.token(tokens.bearer(deadline).await)?,
+            };
+            let Some(timeout) = deadline.allows(self.request_timeout, Instant::now()) else {
+                return Err(DeliveryError::Deadline("it is over".to_owned()));
+            };
+            // A new token is written for the other environments meanwhile.
+            let post = pin!(self.post(self.request(body.clone(), key, &token), timeout, reuse, invocation));
+            let met = match select(post, Box::pin(tokens.keep(deadline))).await {
+                Either::Left((met, keep)) => {
+                    tokio::time::timeout(KEEP_GRACE, keep).await.ok();
+                    met
+                }
+                Either::Right(((), post)) => post.await,
+            };
+            let (error, wait) = match met {
+                Met::Final(outcome) => return outcome,
+                Met::TokenRefused => {
+                    bearer = Some(invocation.renewed(&token, &mut renewals, tokens).await?);
+                    continue;
+                }
+                Met::Again(error, wait) => (error, wait),
+            };
+            if is_probe || attempt >= self.settings.max_attempts {
+                invocation.note(|health| health.exhausted(is_probe));
+                return Err(error);
+            }
+            if matches!(error, DeliveryError::Unreachable(_)) {
+                reuse = Reuse::None;
+            }
+            let pause = wait.unwrap_or_else(|| retry::pause(attempt, fastrand::f64()));
+            let Some(then) = deadline.after(pause, Instant::now()) else {
+                // An API that is not to be asked again in this invocation is as good as down.
+                invocation.note(|health| health.exhausted(is_probe));
+                return Err(DeliveryError::Deadline(error.to_string()));
+            };
+            if invocation.retries_logged.replace(invocation.retries_logged.get() + 1) < MAX_RETRIES_LOGGED {
+                warn!(attempt, reason = %error, pause_ms = pause.as_millis(), "delivery is tried again");
+            }
+            tokio::time::sleep_until(then.into()).await;
+            attempt += 1;
+        }
+    }
+
+    fn request(&self, body: Bytes, key: &str, bearer: &Bearer) -> Request<Bytes> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.settings.url.clone();
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, bearer.header());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.format.content_type()));
+        headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(key).expect("hex digits are header text"));
+        if self.settings.encoding == PayloadEncoding::Gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        request
+    }
+
+    /// Makes one request, and says what came of it.
+    async fn post(&self, request: Request<Bytes>, timeout: Duration, reuse: Reuse, invocation: &Invocation) -> Met {
+        let start = Instant::now();
+        invocation.count(|counts| {
+            counts.attempts += 1;
+            counts.bytes_sent += request.body().len();
+        });
+        invocation.note(Health::asked);
+        let met = match Box::pin(self.client.send(request, timeout, reuse)).await {
+            Ok(answer) => {
+                invocation.count(|counts| counts.answer(answer.status));
+                debug!(status = answer.status.as_u16(), took_ms = start.elapsed().as_millis(), "the API has answered");
+                self.judge(answer, timeout.saturating_sub(start.elapsed())).await
+            }
+            Err(error) => Err(error),
+        };
+        let met = met.unwrap_or_else(|error| {
+            invocation.count(|counts| counts.connection_failures += 1);
+            Met::Again(DeliveryError::Unreachable(error), None)
+        });
+        if !matches!(met, Met::Again(..)) {
+            invocation.note(Health::answered);
+        }
+        met
+    }
+
+    /// Says what an answer asks for; its body is waited for as long as `timeout` where it matters.
+    async fn judge(&self, answer: Answer, timeout: Duration) -> Result<Met, SendError> {
+        let status = answer.status;
+        let action = classify(status, &self.settings.retry_statuses);
+        if let (Action::Accept, Some(pointer)) = (action, &self.settings.answer_check) {
+            let mut body = BytesMut::new();
+            let read = tokio::time::timeout(timeout, answer.read_into(&mut body, MAX_CHECKED_ANSWER)).await;
+            let judged = match read.map_err(|_| SendError::NoAnswer)? {
+                Ok(()) => verdict::check(pointer, &body),
+                Err(BodyError::TooLarge { .. }) => Err(NotAccepted::TooLarge),
+                Err(BodyError::Broken) => return Err(SendError::Broken("the answer broke off")),
+            };
+            return Ok(Met::Final(
+                judged.map(|()| Sent::Accepted).map_err(|reason| self.not_accepted(status, reason, &body)),
+            ));
+        }
+        let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|value| retry::retry_after(value, now()));
+        let is_page = answer.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let longest = if action == Action::Accept && is_page { timeout } else { timeout.min(MAX_DRAIN) };
+        let mut body = BytesMut::new();
+        // Whatever has come by then is enough.
+        tokio::time::timeout(longest, answer.read_into(&mut body, MAX_ANSWER)).await.map(drop).ok();
+        let refused = || DeliveryError::Refused { status: status.as_u16(), said: self.said(&body) };
+        Ok(match action {
+            Action::Accept => {
+                let judged = verdict::judge(status, &body).map(|()| Sent::Accepted);
+                Met::Final(judged.map_err(|reason| self.not_accepted(status, reason, &body)))
+            }
+            Action::Halve => Met::Final(Ok(Sent::Halve(refused()))),
+            Action::Bisect => Met::Final(Ok(Sent::Bisect(refused()))),
+            Action::Refuse | Action::Forbidden => Met::Final(Err(refused())),
+            Action::RenewToken => Met::TokenRefused,
+            Action::Retry => {
+                let error = DeliveryError::Unavailable { status: status.as_u16(), said: self.said(&body) };
+                Met::Again(error, retry_after)
+            }
+        })
+    }
+
+    fn not_accepted(&self, status: StatusCode, reason: NotAccepted, body: &[u8]) -> DeliveryError {
+        DeliveryError::NotAccepted { status: status.as_u16(), reason, said: self.said(body) }
+    }
+
+    /// The start of what an answer says, credentials hidden, for the log.
+    fn said(&self, body: &[u8]) -> String {
+        // A credential that is cut by the end of what is searched is a credential still.
+        let start = String::from_utf8_lossy(body.get(..MAX_ANSWER).unwrap_or(body));
+        self.redactor.text(start.trim()).chars().take(MAX_SAID).collect()
+    }
+
+    fn encode(&self, body: Bytes) -> Bytes {
+        match self.settings.encoding {
+            PayloadEncoding::Identity => body,
+            PayloadEncoding::Gzip => gzip(&body).into(),
+        }
+    }
+}
+
+/// Puts both halves of a part of several events on top.
+fn halve(part: Range<usize>, parts: &mut Vec<Range<usize>>) {
+    let middle = part.start + part.len() / 2;
+    parts.push(middle..part.end);
+    parts.push(part.start..middle);
+}
+
+/// Compresses into one gzip member. The fastest level: the size is paid for in CPU time.
+#[must_use]
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    // Writing to memory does not fail.
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` is compared with the clock")]
+fn now() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
+fn undelivered(part: &Range<usize>, reason: &DeliveryError, invocation: &Invocation) {
+    invocation.count(|counts| counts.events_failed += part.len());
+    if invocation.failures_logged.replace(invocation.failures_logged.get() + 1) < MAX_FAILURES_LOGGED {
+        error!(events = part.len(), reason = %reason, "events not delivered: their records are kept");
+    }
+}

@@ -1,0 +1,190 @@
+//! What an answer of the API means: its status says, by one total function; a success may be taken back by what it says.
+//!
+//! ```text
+//! 200                                            accepted
+//! 200 <!doctype html><title>Sign in</title>…     refused: a web page is no analytics API
+//! 207                                            refused: some of the events, and nobody says which
+//! 200 {"errors":true}, ANSWER_CHECK=/errors      refused
+//! ```
+
+use http::StatusCode;
+use serde_json::Value;
+use thiserror::Error;
+
+/// Bytes at the start of an answer in which a web page shows itself.
+const PAGE_START: usize = 1024;
+
+/// What an answer's status asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The events are delivered.
+    Accept,
+    /// The token is not taken: try another one.
+    RenewToken,
+    /// As [`RenewToken`](Self::RenewToken) if the token may have died, else refused.
+    Forbidden,
+    /// Try the same body again later.
+    Retry,
+    /// The body is too large: halve it.
+    Halve,
+    /// The API will not take some event: find it.
+    Bisect,
+    /// It is refused, and will be again.
+    Refuse,
+}
+
+/// Tells what a status asks for; `retried` are further statuses that are tried again.
+#[must_use]
+pub fn classify(status: StatusCode, retried: &[u16]) -> Action {
+    match status.as_u16() {
+        200..=299 => Action::Accept,
+        401 => Action::RenewToken,
+        403 => Action::Forbidden,
+        413 => Action::Halve,
+        status if retried.contains(&status) => Action::Retry,
+        501 => Action::Refuse,
+        408 | 409 | 425 | 429 | 500..=599 => Action::Retry,
+        400 | 422 => Action::Bisect,
+        _ => Action::Refuse,
+    }
+}
+
+/// Why a success is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotAccepted {
+    /// The answer is a web page: what answers is no analytics API.
+    #[error("with a web page")]
+    WebPage,
+    /// `207 Multi-Status`: only some of the events were taken.
+    #[error("that only some of it was taken")]
+    Partial,
+    /// `ANSWER_CHECK` has found something.
+    #[error("with what ANSWER_CHECK looks for")]
+    Checked,
+    /// `ANSWER_CHECK` has nothing to look at.
+    #[error("with something else than the JSON that ANSWER_CHECK looks at")]
+    NotJson,
+    /// `ANSWER_CHECK` has too much to look at.
+    #[error("with more than ANSWER_CHECK looks at")]
+    TooLarge,
+}
+
+/// Judges a success by its body without `ANSWER_CHECK`; the start of the body is enough.
+///
+/// # Errors
+/// If the events were not accepted, or not all of them.
+pub(super) fn judge(status: StatusCode, body: &[u8]) -> Result<(), NotAccepted> {
+    if status == StatusCode::MULTI_STATUS {
+        return Err(NotAccepted::Partial);
+    }
+    if is_web_page(body) { Err(NotAccepted::WebPage) } else { Ok(()) }
+}
+
+/// Judges a success by its whole body: accepted only if nothing is at `pointer`, or `false`, `0`, `null`, or something empty.
+///
+/// # Errors
+/// If the events were not accepted, or not all of them.
+pub(super) fn check(pointer: &str, body: &[u8]) -> Result<(), NotAccepted> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
+    if body.is_empty() {
+        return Ok(());
+    }
+    if is_web_page(body) {
+        return Err(NotAccepted::WebPage);
+    }
+    let answer: Value = serde_json::from_slice(body).map_err(|_| NotAccepted::NotJson)?;
+    let is_nothing = match answer.pointer(pointer) {
+        None | Some(Value::Null | Value::Bool(false)) => true,
+        Some(Value::Bool(true)) => false,
+        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(Value::Object(object)) => object.is_empty(),
+    };
+    if is_nothing { Ok(()) } else { Err(NotAccepted::Checked) }
+}
+
+/// Returns whether a body starts as HTML does, whatever comments or declarations stand first.
+fn is_web_page(body: &[u8]) -> bool {
+    let start = body.get(..PAGE_START).unwrap_or(body);
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start().to_ascii_lowercase();
+    let has = |tag: &[u8]| memchr::memmem::find(&start, tag).is_some();
+    start.first() == Some(&b'<') && (has(b"<html") || has(b"<!doctype html"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn asks(statuses: &[u16], action: Action) {
+        for status in statuses {
+            assert_eq!(classify(StatusCode::from_u16(*status).expect("a status"), &[]), action, "{status}");
+        }
+    }
+
+    #[test]
+    fn every_status_asks_for_one_thing() {
+        asks(&[200, 201, 202, 204, 207, 299], Action::Accept);
+        asks(&[401], Action::RenewToken);
+        asks(&[403], Action::Forbidden);
+        asks(&[408, 409, 425, 429, 500, 502, 503, 504, 507, 599], Action::Retry);
+        asks(&[413], Action::Halve);
+        asks(&[400, 422], Action::Bisect);
+        asks(&[100, 301, 302, 307, 308, 402, 404, 405, 410, 415, 431, 451, 501, 600, 999], Action::Refuse);
+    }
+
+    #[test]
+    fn a_status_of_the_setting_is_tried_again() {
+        for status in [400, 404, 422, 423, 501] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(classify(status, &[400, 404, 422, 423, 501]), Action::Retry, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_web_page_is_no_success() {
+        for body in [
+            "<html><body>Sign in",
+            "<!DOCTYPE html>\n<title>Sign in</title>",
+            "\u{feff}  \r\n<!-- proxy --><HTML lang=en>",
+            "<?xml version=\"1.0\"?><!doctype HTML>",
+        ] {
+            assert_eq!(judge(StatusCode::OK, body.as_bytes()), Err(NotAccepted::WebPage), "{body}");
+            assert_eq!(check("/errors", body.as_bytes()), Err(NotAccepted::WebPage), "{body}");
+        }
+        for body in ["", "OK", "{\"page\":\"<html>\"}", "<ok/>", "html", "[\"<!doctype html>\"]"] {
+            assert_eq!(judge(StatusCode::OK, body.as_bytes()), Ok(()), "{body}");
+        }
+        assert_eq!(judge(StatusCode::MULTI_STATUS, b""), Err(NotAccepted::Partial));
+    }
+
+    #[test]
+    fn a_check_passes_where_there_is_nothing() {
+        for body in [
+            "",
+            " \n",
+            "{}",
+            "[]",
+            "null",
+            "7",
+            r#"{"errors":false}"#,
+            r#"{"errors":null}"#,
+            r#"{"errors":0}"#,
+            r#"{"errors":-0.0}"#,
+            r#"{"errors":""}"#,
+            r#"{"errors":[]}"#,
+            "\u{feff}{\"errors\":{}}",
+        ] {
+            assert_eq!(check("/errors", body.as_bytes()), Ok(()), "{body}");
+        }
+        for value in ["true", "1", "0.5", "\"no\"", "[0]", "{\"a\":1}"] {
+            let body = format!("{{\"errors\":{value}}}");
+            assert_eq!(check("/errors", body.as_bytes()), Err(NotAccepted::Checked), "{body}");
+        }
+        for body in ["OK", "{", "{\"errors\":false}x"] {
+            assert_eq!(check("/errors", body.as_bytes()), Err(NotAccepted::NotJson), "{body}");
+        }
+        assert_eq!(check("/a/0/b~1c", br#"{"a":[{"b/c":1}]}"#), Err(NotAccepted::Checked));
+    }
+}
