@@ -85,7 +85,7 @@ pub enum DeliveryError {
     #[error("the API has refused {MAX_POISON_EVENTS} events of the batch one by one")]
     TooMuchPoison,
     /// Every attempt has met an overloaded or broken API.
-    #[error("the API answers {status}, also at the last attempt{}", quoted(.said))]
+    #[error("the API answers {status}{}", quoted(.said))]
     Unavailable {
         /// The status.
         status: u16,
@@ -93,7 +93,7 @@ pub enum DeliveryError {
         said: String,
     },
     /// Every attempt has met a connection that failed.
-    #[error("the API cannot be reached, also at the last attempt: {0}")]
+    #[error("the API cannot be reached: {0}")]
     Unreachable(SendError),
     /// Another attempt does not fit into the invocation.
     #[error("no time left for another attempt: {0}")]
