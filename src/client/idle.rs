@@ -14,6 +14,9 @@ use super::connection::Connection;
 /// (a NAT gateway after 350 s, a load balancer after 60 s) forgets it meanwhile.
 const IDLE: Duration = Duration::from_secs(50);
 
+/// How long a connection may take to be ready again once its answer has come to its end: an instant, as a rule.
+const SETTLING: Duration = Duration::from_millis(100);
+
 /// Scheme, host and port: what a connection is to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin(Option<Scheme>, Option<Authority>);
@@ -93,9 +96,10 @@ impl Lease {
         self
     }
 
-    /// The answer has come to its end: the connection may carry another request.
+    /// The answer has come to its end: the connection may carry another request, unless the last one is still being written
+    /// to somebody who has answered without reading it.
     pub(super) async fn give_back(mut self) {
-        if self.connection.is_ready().await {
+        if tokio::time::timeout(SETTLING, self.connection.is_ready()).await == Ok(true) {
             self.guard.idle.put(self.guard.origin.clone(), self.connection);
         }
     }

@@ -47,6 +47,27 @@ async fn an_http_2_connection_that_goes_silent_later_costs_one_attempt() {
 }
 
 #[tokio::test]
+async fn an_http_2_connection_that_ends_as_announced_is_no_failed_attempt() {
+    let api = Http2Api::start(|_| Fate::ServesOne).await;
+    let world = world_of(&api, &[("MAX_ATTEMPTS", "1")]).await;
+    for _ in 0..4 {
+        assert_eq!(world.results(&records(1)).await, ["Dropped"]);
+    }
+    assert_eq!((api.connections(), api.served()), (4, 4));
+}
+
+#[tokio::test]
+async fn large_bodies_go_over_http_2_at_once() {
+    let api = Http2Api::start(|_| Fate::Served).await;
+    let world = world_of(&api, &[("MAX_ATTEMPTS", "1")]).await;
+    let messages: Vec<String> = (0..6000).map(|number| format!("{number} {}", "x".repeat(900))).collect();
+    let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+    assert_eq!(world.results(&[gzip(envelope("g", 0, &messages))]).await, ["Dropped"]);
+    assert!(api.served() >= 6);
+    assert!(api.connections() <= 4);
+}
+
+#[tokio::test]
 async fn posts_at_once_do_not_share_the_fate_of_a_connection() {
     // Every other connection is dead, as with two workers of which one is stopped.
     let api = Http2Api::start(|connection| if connection % 2 == 0 { Fate::Silent } else { Fate::Served }).await;

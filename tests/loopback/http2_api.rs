@@ -19,6 +19,8 @@ use super::tls::{Authority, Leaf};
 pub enum Fate {
     /// Each is answered 200.
     Served,
+    /// The first is answered 200, and the connection said to end.
+    ServesOne,
     /// None is answered; PING is.
     Silent,
     /// Nothing is read any more.
@@ -134,9 +136,9 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Mutex<Log>) {
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         with(log, |log| log.requests += 1);
         match fate {
-            Fate::Served | Fate::LeaksWindow => {
+            Fate::Served | Fate::ServesOne | Fate::LeaksWindow => {
                 // A task of its own: the connection has to be driven meanwhile.
-                let mut answered = tokio::spawn(answer(request, respond, fate == Fate::Served));
+                let mut answered = tokio::spawn(answer(request, respond, fate != Fate::LeaksWindow));
                 let body = tokio::select! {
                     body = &mut answered => body.ok().flatten(),
                     _ = std::future::poll_fn(|context| connection.poll_closed(context)) => return,
@@ -144,6 +146,9 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Mutex<Log>) {
                 with(log, |log| log.served += usize::from(body.is_some()));
                 // Dropped, a body gives the window back that it has taken.
                 bodies.extend(body.filter(|_| fate == Fate::LeaksWindow));
+                if fate == Fate::ServesOne {
+                    connection.graceful_shutdown();
+                }
             }
             Fate::Silent => held.push((request, respond)),
             Fate::Frozen => std::future::pending().await,
