@@ -62,7 +62,7 @@ impl Forwarder {
             .await;
         let token = &settings.token;
         let store =
-            Store::new(aws_sdk_ssm::Client::new(&sdk), token.parameter.clone(), token.credentials_parameter.clone());
+            Store::new(&aws_sdk_ssm::Client::new(&sdk), token.parameter.clone(), token.credentials_parameter.clone());
         let endpoint = Endpoint::new(client.clone(), token, timeout, settings.delivery.max_attempts);
         let tokens = Tokens::new(store, endpoint, timeout, fastrand::f64());
         let delivery = Delivery::new(client, settings.delivery.clone(), timeout, settings.redactor.clone());
@@ -221,5 +221,6 @@ impl<'a> Deliveries<'a> {
         if !self.under_way.is_empty() {
             tokio::time::timeout(RENEWAL_GRACE, self.next(ledger)).await.ok();
         }
+        self.forwarder.tokens.hand_over(self.invocation.deadline()).await;
     }
 }

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::DeliveryError;
 use super::health::{Health, Memory};
 use crate::retry::Deadline;
-use crate::token::{Bearer, TokenError, Tokens};
+use crate::token::{Bearer, TokenError};
 
 /// What the deliveries of one invocation have met, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -132,21 +132,6 @@ impl Invocation {
             None if self.health.get().is_open() => Ok(()),
             None => Err(DeliveryError::Down),
         }
-    }
-
-    /// Finds another token after a 401.
-    pub(super) async fn renewed(
-        &self,
-        refused: &Bearer,
-        renewals: &mut usize,
-        tokens: &Tokens,
-    ) -> Result<Bearer, DeliveryError> {
-        // First what the store has, then what the endpoint gives; one refused that was made just now is no matter of the token.
-        if *renewals > 0 && refused.is_made_here() || *renewals == 2 {
-            return Err(self.without_token(DeliveryError::TokenRefused));
-        }
-        *renewals += 1;
-        self.token(tokens.instead_of(refused, self.deadline).await)
     }
 
     pub(super) fn token(&self, token: Result<Bearer, TokenError>) -> Result<Bearer, DeliveryError> {

@@ -101,9 +101,6 @@ pub enum DeliveryError {
     /// Other batches of the invocation have found that the API takes nothing.
     #[error("not tried: the API takes nothing, by the bodies before it or {MAX_FRUITLESS} requests")]
     Down,
-    /// The API refuses a token that was just renewed.
-    #[error("the API answers 401 to a token that was just renewed")]
-    TokenRefused,
     /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -138,6 +135,8 @@ enum Met {
     Final(Result<Sent, DeliveryError>),
     /// The token is not taken.
     TokenRefused,
+    /// Refused, perhaps because the token has died.
+    Forbidden(DeliveryError),
     /// The same may fare better later; when, if the answer says so.
     Again(DeliveryError, Option<Duration>),
 }
@@ -217,7 +216,6 @@ impl Delivery {
         let is_probe = invocation.health.get().is_doubtful();
         let mut attempt = 1;
         let mut reuse = Reuse::Any;
-        let mut renewals = 0;
         let mut bearer = None;
         loop {
             invocation.is_open()?;
@@ -238,11 +236,21 @@ impl Delivery {
                 Either::Right(((), post)) => post.await,
             };
             let (error, wait) = match met {
-                Met::Final(outcome) => return outcome,
+                Met::Final(outcome) => {
+                    if matches!(outcome, Ok(Sent::Accepted)) {
+                        tokens.accepted(&token);
+                    }
+                    return outcome;
+                }
                 Met::TokenRefused => {
-                    bearer = Some(invocation.renewed(&token, &mut renewals, tokens).await?);
+                    bearer = Some(invocation.token(tokens.instead_of(&token, deadline).await)?);
                     continue;
                 }
+                Met::Forbidden(_) if tokens.may_have_died(&token) => {
+                    bearer = Some(invocation.token(tokens.instead_of(&token, deadline).await)?);
+                    continue;
+                }
+                Met::Forbidden(error) => return Err(error),
                 Met::Again(error, wait) => (error, wait),
             };
             if is_probe || attempt >= self.settings.max_attempts {
@@ -337,7 +345,8 @@ impl Delivery {
             }
             Action::Halve => Met::Final(Ok(Sent::Halve(refused()))),
             Action::Bisect => Met::Final(Ok(Sent::Bisect(refused()))),
-            Action::Refuse | Action::Forbidden => Met::Final(Err(refused())),
+            Action::Refuse => Met::Final(Err(refused())),
+            Action::Forbidden => Met::Forbidden(refused()),
             Action::RenewToken => Met::TokenRefused,
             Action::Retry => {
                 let error = DeliveryError::Unavailable { status: status.as_u16(), said: self.said(&body) };

@@ -5,11 +5,11 @@
 //!
 //! Source: <https://www.rfc-editor.org/rfc/rfc6749#section-4.4>
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -17,15 +17,20 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::clock::Clock;
 use super::store::Credentials;
 use super::value::{Token, is_header_text};
-use crate::client::{Client, Reuse, SendError};
+use crate::client::{BodyError, Client, Reuse, SendError};
 use crate::config::{TokenAuthStyle, TokenSettings};
+use crate::inflate::Inflater;
 use crate::retry::{self, Deadline};
 use crate::secret::Secret;
 
 /// Most of an answer that is read, in bytes: a token of the largest size that fits into a header, and room.
 const MAX_ANSWER: usize = 256 * 1024;
+
+/// The byte-order mark that some servers of Microsoft's put before JSON.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// What stays as it is in `application/x-www-form-urlencoded`.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*');
@@ -54,6 +59,9 @@ pub enum EndpointError {
         /// How long to wait, if the answer says so.
         retry_after: Option<Duration>,
     },
+    /// The request cannot be made of these credentials.
+    #[error("the token request cannot be made: {0}")]
+    Unsendable(&'static str),
     /// There was no answer.
     #[error("the token endpoint cannot be reached: {0}")]
     Unreachable(SendError),
@@ -64,8 +72,13 @@ pub enum EndpointError {
 
 impl EndpointError {
     /// Returns whether another attempt may fare better.
-    fn is_transient(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Unreachable(_))
+    }
+
+    /// Returns how long to wait, if the endpoint has said so.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        if let Self::Unavailable { retry_after, .. } = self { *retry_after } else { None }
     }
 }
 
@@ -98,59 +111,68 @@ impl Endpoint {
         }
     }
 
-    /// Requests a token; tries again, within the deadline, while the endpoint is overloaded or not reached.
-    pub(super) async fn request(&self, credentials: &Credentials, deadline: Deadline) -> Result<Token, EndpointError> {
-        let mut attempt = 1;
-        loop {
-            let error = match self.request_once(credentials, deadline).await {
-                Err(error) if error.is_transient() && attempt < self.max_attempts => error,
-                outcome => return outcome,
-            };
-            let pause = match error {
-                EndpointError::Unavailable { retry_after: Some(pause), .. } => pause,
-                _ => retry::pause(attempt, fastrand::f64()),
-            };
-            let Some(then) = deadline.after(pause, Instant::now()) else { return Err(error) };
-            tokio::time::sleep_until(then.into()).await;
-            attempt += 1;
-        }
+    /// Returns how many attempts a token is worth while the endpoint is overloaded or not reached.
+    pub(super) fn attempts(&self) -> usize {
+        self.max_attempts
     }
 
     /// Requests a token, with a single attempt.
-    pub(super) async fn request_once(
+    pub(super) async fn request(
         &self,
         credentials: &Credentials,
+        clock: &Clock,
         deadline: Deadline,
-    ) -> Result<Token, EndpointError> {
+    ) -> Result<Issued, EndpointError> {
         let Some(timeout) = deadline.allows(self.timeout, Instant::now()) else {
             return Err(EndpointError::Unreachable(SendError::NoAnswer));
         };
-        match tokio::time::timeout(timeout, self.exchange(credentials, timeout)).await {
+        let request = self.build(credentials)?;
+        match tokio::time::timeout(timeout, self.exchange(request, timeout, clock)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(EndpointError::Unreachable(SendError::NoAnswer)),
         }
     }
 
-    async fn exchange(&self, credentials: &Credentials, timeout: Duration) -> Result<Token, EndpointError> {
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        timeout: Duration,
+        clock: &Clock,
+    ) -> Result<Issued, EndpointError> {
         // Counted from before the request: the token is never taken to live longer than it does.
-        let issued_at = epoch_seconds();
-        let answer = self.client.send(self.build(credentials), timeout, Reuse::Any).await;
-        let answer = answer.map_err(EndpointError::Unreachable)?;
+        let issued_at = clock.seconds();
+        let answer = self.client.send(request, timeout, Reuse::Any).await.map_err(EndpointError::Unreachable)?;
         let status = answer.status;
-        let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| retry::retry_after(value, now()));
+        let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        let retry_after = header(RETRY_AFTER).and_then(|value| retry::retry_after(value, clock.time()));
+        let is_gzip = header(CONTENT_ENCODING).is_some_and(|coding| coding.trim().eq_ignore_ascii_case("gzip"));
         if status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) {
             return Err(EndpointError::Unavailable { status: status.as_u16(), retry_after });
         }
-        let body = answer.read(MAX_ANSWER).await;
-        if !status.is_success() {
-            return Err(refusal(status, &body.unwrap_or_default()));
-        }
-        let body = body.map_err(|_| EndpointError::Malformed("it broke off or is too large"))?;
-        token(&body, issued_at, self.default_ttl)
+        let body = match answer.read(MAX_ANSWER).await {
+            Ok(body) => body,
+            Err(BodyError::Broken) if status.is_success() => {
+                return Err(EndpointError::Unreachable(SendError::Broken("the answer broke off")));
+            }
+            Err(BodyError::TooLarge { .. }) if status.is_success() => {
+                return Err(EndpointError::Malformed("it is too large"));
+            }
+            // The status tells enough.
+            Err(_) => return Err(refusal(status, b"")),
+        };
+        let mut inflated = Zeroizing::new(Vec::new());
+        let body = if is_gzip {
+            let undone = Inflater::default().inflate(&body, MAX_ANSWER, &mut inflated);
+            undone.map_err(|_| EndpointError::Malformed("its gzip is damaged or too large"))?;
+            inflated.as_slice()
+        } else {
+            &*body
+        };
+        let body = body.strip_prefix(BOM).unwrap_or(body);
+        if status.is_success() { token(body, issued_at, self.default_ttl) } else { Err(refusal(status, body)) }
     }
 
-    fn build(&self, credentials: &Credentials) -> Request<Bytes> {
+    fn build(&self, credentials: &Credentials) -> Result<Request<Bytes>, EndpointError> {
         let (id, secret) = (credentials.client_id.as_str(), credentials.client_secret.expose());
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
@@ -160,7 +182,8 @@ impl Endpoint {
         }
         let (media_type, body) = if self.auth_style == TokenAuthStyle::Json {
             let object: std::collections::BTreeMap<&str, &str> = fields.into_iter().collect();
-            ("application/json", serde_json::to_string(&object).unwrap_or_default())
+            let body = serde_json::to_string(&object).map_err(|_| EndpointError::Unsendable("its JSON body"))?;
+            ("application/json", body)
         } else {
             let form: Vec<String> =
                 fields.iter().map(|(name, value)| format!("{name}={}", form_encode(value))).collect();
@@ -173,35 +196,23 @@ impl Endpoint {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         if self.auth_style == TokenAuthStyle::Basic {
-            headers.insert(AUTHORIZATION, basic(id, secret));
+            headers.insert(AUTHORIZATION, basic(id, secret)?);
         }
-        request
+        Ok(request)
     }
 }
 
 /// Encodes id and secret as RFC 6749 §2.3.1 asks: each as a form value, then both as HTTP Basic.
-fn basic(id: &str, secret: &str) -> HeaderValue {
+fn basic(id: &str, secret: &str) -> Result<HeaderValue, EndpointError> {
     let pair = Zeroizing::new(format!("{}:{}", form_encode(id), form_encode(secret)));
     let text = Zeroizing::new(format!("Basic {}", STANDARD.encode_to_string(pair.as_bytes())));
-    // Base64 is header text.
-    let mut value = HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| EndpointError::Unsendable("its Authorization header"))?;
     value.set_sensitive(true);
-    value
+    Ok(value)
 }
 
 fn form_encode(value: &str) -> String {
     utf8_percent_encode(value, FORM).to_string().replace("%20", "+")
-}
-
-/// Seconds since the Unix epoch.
-pub(super) fn epoch_seconds() -> i64 {
-    let since = now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a lifetime counts from the moment of the request")]
-fn now() -> SystemTime {
-    SystemTime::now()
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> EndpointError {
@@ -209,7 +220,8 @@ fn refusal(status: StatusCode, body: &[u8]) -> EndpointError {
     struct Refusal {
         error: String,
     }
-    let code = serde_json::from_slice::<Refusal>(body).map(|refusal| refusal.error).unwrap_or_default();
+    // Whoever refuses need not speak OAuth: a proxy's page has no code.
+    let code = serde_json::from_slice::<Refusal>(body).map_or_else(|_| String::new(), |refusal| refusal.error);
     // A code that is none of RFC 6749's form is not repeated: it may be anything.
     let is_code = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let error = if is_code { code } else { String::new() };
@@ -220,37 +232,64 @@ fn refusal(status: StatusCode, body: &[u8]) -> EndpointError {
     }
 }
 
+/// A token that the endpoint has issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Issued {
+    pub(super) token: Token,
+    /// Whether its `token_type` is one that no standard knows: it is used as a bearer token.
+    pub(super) is_odd: bool,
+}
+
+/// What `token_type` can say of a token that a header alone does not prove anything with.
+///
+/// Source: <https://www.iana.org/assignments/oauth-parameters/oauth-parameters.xhtml#token-types>
+const NOT_BEARER: [&str; 4] = ["dpop", "mac", "pop", "n_a"];
+
 /// Reads a successful answer, RFC 6749 §5.1.
-fn token(body: &[u8], now: i64, default_ttl: Duration) -> Result<Token, EndpointError> {
+fn token(body: &[u8], now: i64, default_ttl: Duration) -> Result<Issued, EndpointError> {
     #[derive(Deserialize)]
     struct Answer<'a> {
         access_token: Option<Secret>,
-        token_type: Option<String>,
+        #[serde(borrow)]
+        token_type: Option<&'a RawValue>,
         #[serde(borrow)]
         expires_in: Option<&'a RawValue>,
+        #[serde(borrow)]
+        expires_on: Option<&'a RawValue>,
     }
     let answer: Answer<'_> =
         serde_json::from_slice(body).map_err(|_| EndpointError::Malformed("it is no JSON object of a token"))?;
-    if !answer.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
-        return Err(EndpointError::Malformed("its token_type is not Bearer"));
-    }
-    let Some(access_token) = answer.access_token.filter(|token| is_header_text(token.expose())) else {
+    let is_odd = answer.token_type.map(|json| is_odd(json.get())).transpose()?.unwrap_or(false);
+    let access_token = answer.access_token.map(|token| Secret::new(token.expose().trim().to_owned()));
+    let Some(access_token) = access_token.filter(|token| is_header_text(token.expose())) else {
         return Err(EndpointError::Malformed("it has no access_token that can stand in a header"));
     };
-    let told = answer.expires_in.and_then(|seconds| lifetime(seconds.get())).map(|seconds| now.saturating_add(seconds));
+    let told = answer.expires_in.and_then(|json| seconds(json.get())).filter(|lifetime| *lifetime > 0);
+    let ahead = |expires_at: &i64| *expires_at > now;
     let default_ttl = i64::try_from(default_ttl.as_secs()).unwrap_or(i64::MAX);
     let expires_at = told
-        .or_else(|| jwt_expiry(access_token.expose()).filter(|expires_at| *expires_at > now))
+        .map(|lifetime| now.saturating_add(lifetime))
+        .or_else(|| answer.expires_on.and_then(|json| seconds(json.get())).filter(ahead))
+        .or_else(|| jwt_expiry(access_token.expose()).filter(ahead))
         .unwrap_or_else(|| now.saturating_add(default_ttl));
-    Ok(Token { access_token, issued_at: now, expires_at })
+    Ok(Issued { token: Token { access_token, issued_at: now, expires_at }, is_odd })
 }
 
-/// Reads `expires_in`: a number, or a number as a string; whole seconds, more than none.
-fn lifetime(json: &str) -> Option<i64> {
+/// Returns whether a `token_type` is neither `Bearer` nor `null`.
+fn is_odd(json: &str) -> Result<bool, EndpointError> {
+    let kind = json.trim_matches('"').trim();
+    if NOT_BEARER.iter().any(|other| kind.eq_ignore_ascii_case(other)) {
+        return Err(EndpointError::Malformed("its token_type is none that can be sent as a bearer token"));
+    }
+    Ok(json != "null" && !kind.eq_ignore_ascii_case("bearer"))
+}
+
+/// Reads `expires_in` or `expires_on`: a number, or a number as a string, in whole seconds. Anything else tells nothing.
+fn seconds(json: &str) -> Option<i64> {
     let seconds: f64 = json.trim_matches('"').trim().parse().ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
     let seconds = seconds.floor() as i64;
-    (seconds > 0).then_some(seconds)
+    Some(seconds)
 }
 
 /// Reads the `exp` claim of a JWT, without any look at its signature: it is the issuer's own word on its own token.
@@ -277,7 +316,7 @@ mod tests {
     const NOW: i64 = 1_795_283_940;
 
     fn expiry(body: &str) -> Result<i64, EndpointError> {
-        token(body.as_bytes(), NOW, Duration::from_mins(5)).map(|token| token.expires_at - NOW)
+        token(body.as_bytes(), NOW, Duration::from_mins(5)).map(|issued| issued.token.expires_at - NOW)
     }
 
     #[test]
@@ -308,7 +347,42 @@ mod tests {
         for body in ["", "null", "[]", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#] {
             assert!(matches!(expiry(body), Err(EndpointError::Malformed(_))), "{body}");
         }
-        assert!(matches!(expiry(r#"{"access_token":"t","token_type":"mac"}"#), Err(EndpointError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_token_of_any_type_that_a_header_suffices_for_is_used_as_a_bearer_token() {
+        let is_odd = |kind: &str| {
+            let body = format!(r#"{{"access_token":"t","token_type":{kind}}}"#);
+            token(body.as_bytes(), NOW, Duration::from_mins(5)).map(|issued| issued.is_odd)
+        };
+        for plain in [r#""Bearer""#, r#""bearer""#, r#""BEARER""#, r#""Bearer ""#, r#"" Bearer""#, "null"] {
+            assert_eq!(is_odd(plain), Ok(false), "{plain}");
+        }
+        for odd in [r#""BearerToken""#, r#""Application Access Token""#, r#""JWT""#, r#""""#, "1", r#"["Bearer"]"#] {
+            assert_eq!(is_odd(odd), Ok(true), "{odd}");
+        }
+        for other in [r#""DPoP""#, r#""dpop ""#, r#""mac""#, r#""MAC""#, r#""PoP""#, r#""N_A""#, r#""n_a""#] {
+            assert!(matches!(is_odd(other), Err(EndpointError::Malformed(_))), "{other}");
+        }
+    }
+
+    #[test]
+    fn expires_on_counts_where_expires_in_is_missing() {
+        let on = NOW + 42;
+        assert_eq!(expiry(&format!(r#"{{"access_token":"t","expires_on":{on}}}"#)), Ok(42));
+        assert_eq!(expiry(&format!(r#"{{"access_token":"t","expires_on":"{on}"}}"#)), Ok(42));
+        assert_eq!(expiry(&format!(r#"{{"access_token":"t","expires_on":"{on}","expires_in":7}}"#)), Ok(7));
+        assert_eq!(expiry(&format!(r#"{{"access_token":"t","expires_on":"{on}","expires_in":null}}"#)), Ok(42));
+        for odd in ["0", r#""06/20/2026 02:57:58 +00:00""#, "null", "{}", "12"] {
+            assert_eq!(expiry(&format!(r#"{{"access_token":"t","expires_on":{odd}}}"#)), Ok(300), "{odd}");
+        }
+    }
+
+    #[test]
+    fn blanks_around_a_token_are_no_part_of_it() {
+        let body = br#"{"access_token":" \tt-1\r\n","expires_in":60}"#;
+        let issued = token(body, NOW, Duration::from_mins(5)).expect("a token");
+        assert_eq!(issued.token.access_token.expose(), "t-1");
     }
 
     #[test]
@@ -324,7 +398,7 @@ mod tests {
 
     #[test]
     fn credentials_are_form_encoded_before_they_are_basic() {
-        let value = basic("a:b", "c d/é");
+        let value = basic("a:b", "c d/é").expect("header text");
         assert_eq!(value.to_str().ok(), Some(&*format!("Basic {}", STANDARD.encode_to_string("a%3Ab:c+d%2F%C3%A9"))));
         assert!(value.is_sensitive());
     }

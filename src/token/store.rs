@@ -6,11 +6,13 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
+use aws_sdk_ssm::primitives::DateTime;
 use aws_sdk_ssm::types::{Parameter, ParameterTier, ParameterType};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::clock::Clock;
 use super::renewal::Lock;
 use super::value::Token;
 use crate::secret::Secret;
@@ -31,8 +33,10 @@ pub struct Found {
     pub version: i64,
     /// The token, if the parameter holds one.
     pub token: Option<Token>,
-    /// The credentials, if they were asked for and their parameter holds them.
+    /// The credentials, if their parameter holds them.
     pub credentials: Option<Credentials>,
+    /// Whether the credentials were written after the lock.
+    pub are_newer: bool,
 }
 
 /// Why the store did not do what it was asked. Holds the error's code, never a value.
@@ -144,44 +148,51 @@ fn hint(code: &str) -> &'static str {
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
+    clock: Clock,
     token: String,
     credentials: String,
 }
 
 impl Store {
     /// Names the parameters.
+    ///
+    /// The SDK repeats nothing: reads are counted, and a write that was throttled is better preceded by a look. One whose answer was
+    /// lost may have been done, where creating the same name again would look like another's lock.
     #[must_use]
-    pub fn new(client: Client, token: String, credentials: String) -> Self {
-        Self { client, token, credentials }
+    pub fn new(client: &Client, token: String, credentials: String) -> Self {
+        let clock = Clock::default();
+        let config = client.config().to_builder().retry_config(RetryConfig::disabled()).interceptor(clock.clone());
+        Self { client: Client::from_conf(config.build()), clock, token, credentials }
     }
 
-    /// Reads token and credentials in one request.
-    pub(super) async fn read(&self) -> Result<Found, StoreError> {
-        let request = self.client.get_parameters().names(&self.token).names(&self.credentials).with_decryption(true);
+    /// The store's clock, as far as it is known.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Reads token, credentials and the lock of this version of the token in one request.
+    pub(super) async fn look(&self, version: Option<i64>) -> Result<(Found, Option<Lock>), StoreError> {
+        let lock = version.map(|version| self.lock_name(version));
+        let names = [&self.token, &self.credentials].into_iter().chain(&lock).cloned().collect();
+        let request = self.client.get_parameters().set_names(Some(names)).with_decryption(true);
         let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
-        let mut found = self.found(answer.parameters());
-        let credentials = find(answer.parameters(), &self.credentials).and_then(Parameter::value);
-        found.credentials = credentials.and_then(|value| serde_json::from_str(value).ok());
-        Ok(found)
-    }
-
-    /// Looks for the token, and for the lock of this version of it.
-    pub(super) async fn look(&self, version: i64) -> Result<(Found, Option<Lock>), StoreError> {
-        let name = self.lock_name(version);
-        let request = self.client.get_parameters().names(&self.token).names(&name).with_decryption(true);
-        let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
-        let lock = find(answer.parameters(), &name)
-            .map(|lock| Lock { version: lock.version(), dead_at: lock.value().and_then(|value| value.parse().ok()) });
-        Ok((self.found(answer.parameters()), lock))
-    }
-
-    fn found(&self, parameters: &[Parameter]) -> Found {
-        let token = find(parameters, &self.token);
-        Found {
+        let find = |name: &String| answer.parameters().iter().find(|parameter| parameter.name() == Some(name));
+        let modified = |parameter: &Parameter| parameter.last_modified_date().map(DateTime::as_secs_f64);
+        let (token, credentials, lock) = (find(&self.token), find(&self.credentials), lock.as_ref().and_then(find));
+        let found = Found {
             version: token.map_or(0, Parameter::version),
             token: token.and_then(Parameter::value).and_then(Token::from_parameter),
-            credentials: None,
-        }
+            // What is no credentials is told from their absence by nobody.
+            credentials: credentials.and_then(Parameter::value).and_then(|value| serde_json::from_str(value).ok()),
+            are_newer: lock.and_then(modified).is_some_and(|lock| credentials.and_then(modified) > Some(lock)),
+        };
+        let lock = lock.map(|lock| {
+            let dead_at: Option<i64> = lock.value().and_then(|value| value.trim().parse().ok());
+            #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
+            let life = modified(lock).zip(dead_at).map(|(modified, dead_at)| (dead_at as f64 - modified) as i64);
+            Lock { version: lock.version(), dead_at, life }
+        });
+        Ok((found, lock))
     }
 
     fn lock_name(&self, version: i64) -> String {
@@ -193,13 +204,13 @@ impl Store {
         self.put(self.client.put_parameter().name(self.lock_name(version)).overwrite(false), dead_at).await
     }
 
-    /// Overwrites a lock that is dead, and returns the lock's own version, which only one gets.
+    /// Writes a lock again that is there, and returns the lock's own version, which only one gets.
     pub(super) async fn claim(&self, version: i64, dead_at: i64) -> Result<i64, StoreError> {
         self.put(self.client.put_parameter().name(self.lock_name(version)).overwrite(true), dead_at).await
     }
 
     async fn put(&self, lock: PutParameterFluentBuilder, dead_at: i64) -> Result<i64, StoreError> {
-        send_once(lock.value(dead_at.to_string()).r#type(ParameterType::String)).await
+        written(lock.value(dead_at.to_string()).r#type(ParameterType::String)).await
     }
 
     /// Deletes the lock of a version.
@@ -213,31 +224,39 @@ impl Store {
 
     /// Writes the token and returns the version that it became.
     pub(super) async fn write(&self, token: &Token) -> Result<i64, StoreError> {
+        let value = token.to_parameter().map_err(|_| StoreError::Unreachable {
+            action: Action::Put,
+            reason: "the token cannot be written as JSON",
+        })?;
         let request = self
             .client
             .put_parameter()
             .name(&self.token)
-            .value(token.to_parameter().as_str())
+            .value(value.as_str())
             .r#type(ParameterType::SecureString)
             // A token over 4 KB does not fit into a standard parameter.
             .tier(ParameterTier::IntelligentTiering)
             .overwrite(true);
-        send_once(request).await
+        written(request).await
     }
 }
 
 /// Sends a write and returns the parameter's version.
-///
-/// The SDK does not repeat it: one that was throttled is better preceded by a look, and one whose answer was lost may have been
-/// done, where creating the same name again would look like another's lock.
-async fn send_once(request: PutParameterFluentBuilder) -> Result<i64, StoreError> {
-    let once = aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
-    let answer = request.customize().config_override(once).send().await;
+async fn written(request: PutParameterFluentBuilder) -> Result<i64, StoreError> {
+    let answer = request.send().await;
     answer.map(|answer| answer.version()).map_err(|error| classify(Action::Put, &error))
 }
 
-fn find<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Parameter> {
-    parameters.iter().find(|parameter| parameter.name() == Some(name))
+/// Most characters of an error's code that are kept: AWS's longest has 46.
+const MAX_CODE: usize = 64;
+
+/// Cuts what stands for an error's code to a short single line: whoever answers need not be AWS.
+fn single_line(code: &str) -> String {
+    let mut line: String = code.chars().take(MAX_CODE).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
+    if code.chars().nth(MAX_CODE).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// Tells from an error what an operator, or the caller, can do about it.
@@ -256,7 +275,7 @@ where
         };
         return StoreError::Unreachable { action, reason };
     };
-    let code = service.err().code().unwrap_or("unknown").to_owned();
+    let code = single_line(service.err().code().unwrap_or("unknown"));
     match code.as_str() {
         "AccessDeniedException" | "AccessDenied" => StoreError::Denied { action, code },
         "InvalidKeyId" => StoreError::Key { action, code },
@@ -265,5 +284,19 @@ where
         "ThrottlingException" | "TooManyUpdates" => StoreError::Busy { code },
         _ if service.raw().status().is_server_error() => StoreError::Busy { code },
         _ => StoreError::Refused { action, code },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_a_short_single_line_whatever_was_sent_for_it() {
+        assert_eq!(single_line("ThrottlingException"), "ThrottlingException");
+        assert_eq!(single_line("ab\ncd\u{7} é"), "ab?cd???");
+        let long = single_line(&"x\n".repeat(200_000));
+        assert_eq!((long.chars().count(), long.lines().count()), (MAX_CODE + 1, 1));
+        assert_eq!(single_line(&"x".repeat(MAX_CODE)).chars().count(), MAX_CODE);
     }
 }

@@ -41,24 +41,22 @@ impl Token {
     #[must_use]
     pub fn from_parameter(value: &str) -> Option<Self> {
         let Stored { access_token, token_type, issued_at, expires_at } = serde_json::from_str(value).ok()?;
-        (token_type.eq_ignore_ascii_case("bearer") && is_header_text(access_token.expose())).then_some(Self {
-            access_token,
-            issued_at,
-            expires_at,
-        })
+        let is_token = token_type.trim().eq_ignore_ascii_case("bearer") && is_header_text(access_token.expose());
+        is_token.then_some(Self { access_token, issued_at, expires_at })
     }
 
     /// Writes the value of the parameter.
-    #[must_use]
-    pub fn to_parameter(&self) -> Zeroizing<String> {
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn to_parameter(&self) -> serde_json::Result<Zeroizing<String>> {
         let storing = Storing {
             access_token: self.access_token.expose(),
             token_type: "Bearer",
             issued_at: self.issued_at,
             expires_at: self.expires_at,
         };
-        // Writing strings and numbers as JSON does not fail.
-        Zeroizing::new(serde_json::to_string(&storing).unwrap_or_default())
+        serde_json::to_string(&storing).map(Zeroizing::new)
     }
 
     /// Returns whether the token is still valid.
@@ -94,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_token_is_kept_as_json_and_read_back() {
-        let kept = token(1_795_283_940, 1_795_287_540).to_parameter();
+        let kept = token(1_795_283_940, 1_795_287_540).to_parameter().expect("JSON");
         let expected = r#"{"access_token":"t","token_type":"Bearer","issued_at":1795283940,"expires_at":1795287540}"#;
         assert_eq!(kept.as_str(), expected);
         assert_eq!(Token::from_parameter(&kept), Some(token(1_795_283_940, 1_795_287_540)));
@@ -111,6 +109,7 @@ mod tests {
             r#"{"access_token":"","token_type":"Bearer","issued_at":1,"expires_at":2}"#,
             r#"{"access_token":"a b","token_type":"Bearer","issued_at":1,"expires_at":2}"#,
             r#"{"access_token":"t","token_type":"mac","issued_at":1,"expires_at":2}"#,
+            r#"{"access_token":"t","token_type":"JWT","issued_at":1,"expires_at":2}"#,
             r#"{"access_token":"t","token_type":"Bearer","issued_at":1,"expires_at":"soon"}"#,
         ] {
             assert_eq!(Token::from_parameter(value), None, "{value}");

@@ -29,4 +29,6 @@ mod soak;
 mod start;
 mod tls;
 mod token;
+mod token_crowd;
+mod token_failures;
 mod transport;

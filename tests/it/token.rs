@@ -12,24 +12,27 @@ use crate::world::{CREDENTIALS_PARAMETER, TIMEOUT, TOKEN_PARAMETER, World, crede
 
 const ALL: [Operation; 4] = [Operation::Get, Operation::GetSeveral, Operation::Put, Operation::Delete];
 
-fn record(number: usize) -> Vec<u8> {
+/// A little more than the pause after a first failure.
+pub(crate) const COOL_DOWN: Duration = Duration::from_millis(6100);
+
+pub(crate) fn record(number: usize) -> Vec<u8> {
     gzip(envelope("g", number, &["x"]))
 }
 
-async fn delivers(world: &World) {
+pub(crate) async fn delivers(world: &World) {
     assert_eq!(world.results(&[record(0)]).await, ["Dropped"], "{:#?}", world.function.lines());
 }
 
-async fn fails(world: &World) {
+pub(crate) async fn fails(world: &World) {
     assert_eq!(world.results(&[record(0)]).await, ["ProcessingFailed"]);
 }
 
-fn seconds() -> i64 {
+pub(crate) fn seconds() -> i64 {
     Timestamp::now().as_second()
 }
 
 /// A parameter's value with a token that was issued an hour before its end.
-fn stored(token: &str, expires_at: i64) -> String {
+pub(crate) fn stored(token: &str, expires_at: i64) -> String {
     let issued_at = expires_at - 3600;
     json!({"access_token": token, "token_type": "Bearer", "issued_at": issued_at, "expires_at": expires_at}).to_string()
 }
@@ -39,24 +42,24 @@ fn kept(world: &World) -> Value {
     serde_json::from_str(&world.store.value(TOKEN_PARAMETER).expect("a token")).expect("JSON")
 }
 
-fn lock(version: u64) -> String {
+pub(crate) fn lock(version: u64) -> String {
     format!("{TOKEN_PARAMETER}.lock.{version}")
 }
 
 /// The bearer tokens of the requests to the API, in their order.
-fn bearers(world: &World) -> Vec<String> {
+pub(crate) fn bearers(world: &World) -> Vec<String> {
     let bearer = |value: &str| value.strip_prefix("Bearer ").expect("a bearer token").to_owned();
     let requests = world.analytics.requests();
     requests.iter().map(|request| bearer(request.received.header("authorization").expect("a header"))).collect()
 }
 
 /// The lines that say this.
-fn lines_with(world: &World, text: &str) -> Vec<String> {
+pub(crate) fn lines_with(world: &World, text: &str) -> Vec<String> {
     world.function.lines().into_iter().filter(|line| line.contains(text)).collect()
 }
 
 /// A world whose function has delivered once, with a token that expires at once.
-async fn warm_with_an_expired_token(settings: &[(&str, &str)]) -> World {
+pub(crate) async fn warm_with_an_expired_token(settings: &[(&str, &str)]) -> World {
     let world = World::start(settings).await;
     world.endpoint.set_lifetime(Duration::from_secs(1));
     delivers(&world).await;
@@ -66,24 +69,35 @@ async fn warm_with_an_expired_token(settings: &[(&str, &str)]) -> World {
 }
 
 /// Environments of one function.
-struct Fleet(Vec<(RuntimeApi, FunctionProcess)>);
+pub(crate) struct Fleet(pub(crate) Vec<(RuntimeApi, FunctionProcess)>);
 
 impl Fleet {
-    async fn start(world: &World, environments: usize) -> Self {
-        let fleet = Self(join_all((0..environments).map(|_| world.another(&[]))).await);
+    pub(crate) async fn start(world: &World, environments: usize) -> Self {
+        // Each signs with a key of its own, by which the store's requests can be told apart.
+        let start = async |number| world.another(&[("AWS_ACCESS_KEY_ID", &format!("AKIDENV{number:04}"))]).await;
+        let fleet = Self(join_all((0..environments).map(start)).await);
         join_all(fleet.0.iter().map(|(runtime, _)| runtime.received(1))).await;
         fleet
     }
 
     /// Invokes all at once; every one delivers. Returns how long the slowest took.
-    async fn deliver(&self) -> Duration {
+    pub(crate) async fn deliver(&self) -> Duration {
+        let outcomes = self.invoke(TIMEOUT).await;
+        for ((result, _), (_, function)) in outcomes.iter().zip(&self.0) {
+            assert_eq!(result, "Dropped", "{:#?}", function.lines());
+        }
+        outcomes.into_iter().map(|(_, took)| took).max().expect("some")
+    }
+
+    /// Invokes all at once. Returns the result of each, and how long it took.
+    pub(crate) async fn invoke(&self, timeout: Duration) -> Vec<(String, Duration)> {
         let data = base64_simd::STANDARD.encode_to_string(record(0));
         let payload = event([data]).to_string();
-        let invocations = join_all(self.0.iter().map(|(runtime, _)| runtime.invoke(payload.clone(), TIMEOUT))).await;
-        for (invocation, (_, function)) in invocations.iter().zip(&self.0) {
-            assert_eq!(invocation.json()["records"][0]["result"], "Dropped", "{:#?}", function.lines());
-        }
-        invocations.iter().map(|invocation| invocation.took).max().expect("some")
+        let invoke = async |(runtime, _): &(RuntimeApi, FunctionProcess)| {
+            let invocation = runtime.invoke(payload.clone(), timeout).await;
+            (invocation.json()["records"][0]["result"].as_str().expect("a result").to_owned(), invocation.took)
+        };
+        join_all(self.0.iter().map(invoke)).await
     }
 }
 
@@ -292,7 +306,7 @@ async fn a_refusal_is_not_repeated_and_says_what_is_wrong() {
         (Answer::status(403), "answers 403"),
         (Answer::status(200).body("<html>"), "no JSON object"),
     ];
-    for (answer, said) in refused {
+    join_all(refused.map(async |(answer, said)| {
         let world = World::start(&[("MAX_BATCH_EVENTS", "1")]).await;
         world.endpoint.otherwise(Some(answer));
         assert_eq!(world.results(&[record(0), record(1), record(2)]).await, ["ProcessingFailed"; 3]);
@@ -300,9 +314,10 @@ async fn a_refusal_is_not_repeated_and_says_what_is_wrong() {
         assert!(!lines_with(&world, said).is_empty(), "{:#?}", world.function.lines());
         // What was wrong is put right.
         world.endpoint.otherwise(None);
-        world.store.delete(&lock(0));
+        tokio::time::sleep(COOL_DOWN).await;
         delivers(&world).await;
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -352,14 +367,16 @@ async fn a_refused_token_is_looked_for_in_the_store_before_the_endpoint() {
 
     // The store's is refused, too.
     world.endpoint.valid().revoke_all();
-    world.store.put(TOKEN_PARAMETER, &stored("refused", seconds() + 3600));
+    world.store.put(TOKEN_PARAMETER, &stored("refused", seconds() + 600));
     delivers(&world).await;
     assert_eq!((world.analytics.statuses()[3..].to_vec(), world.endpoint.count()), (vec![401, 401, 200], 2));
 
-    // So is the one that was made for it.
+    // So is the one that was made for it, which is given the time in which it is young.
     world.analytics.otherwise(Some(Answer::status(401)));
     fails(&world).await;
-    assert_eq!((world.analytics.statuses()[6..].to_vec(), world.endpoint.count()), (vec![401, 401], 3));
+    let statuses = world.analytics.statuses()[6..].to_vec();
+    assert!((5..=8).contains(&statuses.len()) && statuses.iter().all(|status| *status == 401), "{statuses:?}");
+    assert_eq!(world.endpoint.count(), 3);
 }
 
 #[tokio::test]
@@ -540,11 +557,13 @@ async fn no_line_at_any_level_holds_a_token_or_a_credential() {
     world.endpoint.revoke("hush-token");
     world.endpoint.script([Answer::status(401).body(r#"{"error":"invalid_client","error_description":"hush-id"}"#)]);
     fails(&world).await;
+    tokio::time::sleep(COOL_DOWN).await;
     world.store.put(CREDENTIALS_PARAMETER, "hush-garbage");
     world.store.put(TOKEN_PARAMETER, "hush-placeholder");
     world.store.otherwise(Operation::Put, Some(Answer::aws_error(400, "ValidationException", "hush-message")));
     world.endpoint.script([Answer::status(200).body(r#"{"access_token":"hush token"}"#)]);
     fails(&world).await;
+    tokio::time::sleep(COOL_DOWN * 2).await;
     delivers(&world).await;
     let written = world.function.lines().join("\n");
     for secret in ["hush", CLIENT_SECRET, "not+a+real", "not-a-real"]
@@ -557,18 +576,7 @@ async fn no_line_at_any_level_holds_a_token_or_a_credential() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_failed_does_not_wait_for_its_own_lock() {
-    let world = World::start(&[]).await;
-    world.endpoint.script([Answer::status(400).body(r#"{"error":"invalid_scope"}"#)]);
-    assert_eq!(world.results(&[record(0)]).await, ["ProcessingFailed"]);
-    let start = Instant::now();
-    delivers(&world).await;
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert_eq!(world.endpoint.count(), 2);
-}
-
-#[tokio::test]
-async fn a_store_that_is_throttled_holds_a_delivery_up_for_a_few_seconds_at_most() {
+async fn a_store_that_is_throttled_holds_a_delivery_up_for_less_than_half_of_its_time() {
     let world = World::start(&[]).await;
     delivers(&world).await;
     for operation in [Operation::GetSeveral, Operation::Put] {
@@ -577,5 +585,5 @@ async fn a_store_that_is_throttled_holds_a_delivery_up_for_a_few_seconds_at_most
     world.endpoint.valid().revoke_all();
     let start = Instant::now();
     delivers(&world).await;
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < TIMEOUT / 2, "{:?}", start.elapsed());
 }

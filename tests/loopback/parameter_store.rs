@@ -3,8 +3,9 @@
 //!
 //! Source: <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::{HeaderMap, Method};
 use jiff::Timestamp;
@@ -106,6 +107,17 @@ impl ParameterStore {
             parameter.tier = parameter.tier.max(tier);
             parameter.push(value.to_owned());
         });
+    }
+
+    /// Takes so many reads and so many writes in any second, and answers [`throttled`] to more.
+    pub fn set_quotas(&self, reads: usize, writes: usize) {
+        let window = |most| Window { most, admitted: VecDeque::new() };
+        *self.rules.quotas.lock().unwrap_or_else(PoisonError::into_inner) = Some([window(reads), window(writes)]);
+    }
+
+    /// Lets reads see only what was written so long ago.
+    pub fn set_read_delay(&self, delay: Duration) {
+        *self.rules.read_delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
     }
 
     /// Returns the newest value.
@@ -234,6 +246,27 @@ impl Parameter {
 struct Rules {
     scripts: [Script; 4],
     parameters: Mutex<BTreeMap<String, Parameter>>,
+    /// Of reads and of writes.
+    quotas: Mutex<Option<[Window; 2]>>,
+    read_delay: Mutex<Duration>,
+}
+
+/// How many requests are taken in a second.
+#[derive(Debug)]
+struct Window {
+    most: usize,
+    admitted: VecDeque<Instant>,
+}
+
+impl Window {
+    fn admits(&mut self, now: Instant) -> bool {
+        self.admitted.retain(|at| now.duration_since(*at) < Duration::from_secs(1));
+        let admits = self.admitted.len() < self.most;
+        if admits {
+            self.admitted.push_back(now);
+        }
+        admits
+    }
 }
 
 /// An error's type and message.
@@ -254,13 +287,23 @@ impl Rules {
         }
     }
 
+    fn admits(&self, operation: Operation) -> bool {
+        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some([reads, writes]) = &mut *quotas else { return true };
+        match operation {
+            Operation::Get | Operation::GetSeveral => reads.admits(Instant::now()),
+            Operation::Put | Operation::Delete => writes.admits(Instant::now()),
+        }
+    }
+
     fn perform(&self, operation: Operation, input: &Value) -> Result<Value, Refusal> {
+        let seen = Timestamp::now() - *self.read_delay.lock().unwrap_or_else(PoisonError::into_inner);
         self.with(|parameters| match operation {
             Operation::Get => {
-                let parameter = find(parameters, text(input, "Name")?, decrypts(input))?;
+                let parameter = find(parameters, text(input, "Name")?, decrypts(input), seen)?;
                 Ok(json!({"Parameter": parameter}))
             }
-            Operation::GetSeveral => find_several(parameters, input),
+            Operation::GetSeveral => find_several(parameters, input, seen),
             Operation::Put => put(parameters, input),
             Operation::Delete => match parameters.remove(text(input, "Name")?) {
                 Some(_) => Ok(json!({})),
@@ -289,6 +332,9 @@ impl Service for Rules {
         let Some(operation) = Operation::of(&request.headers) else {
             return Answer::aws_error(400, "UnknownOperationException", "");
         };
+        if !self.admits(operation) {
+            return throttled();
+        }
         match self.perform(operation, &request.json()) {
             Ok(output) => {
                 Answer::status(200).header("content-type", "application/x-amz-json-1.1").body(output.to_string())
@@ -322,26 +368,34 @@ fn invalid(message: impl Into<String>) -> Refusal {
     ("ValidationException", message.into())
 }
 
-/// Finds `name` or `name:version`.
-fn find(parameters: &BTreeMap<String, Parameter>, asked: &str, decrypted: bool) -> Result<Value, Refusal> {
+/// Finds `name` or `name:version`, as far as it was written by then.
+fn find(
+    parameters: &BTreeMap<String, Parameter>,
+    asked: &str,
+    decrypted: bool,
+    seen: Timestamp,
+) -> Result<Value, Refusal> {
     let (name, selector) = asked.split_once(':').map_or((asked, None), |(name, version)| (name, Some(version)));
     let parameter = parameters.get(name).ok_or(("ParameterNotFound", String::new()))?;
     let version = match selector {
-        None => parameter.versions.last(),
+        None => match parameter.versions.iter().rev().find(|version| version.modified <= seen) {
+            Some(version) => Some(version),
+            None => return Err(("ParameterNotFound", String::new())),
+        },
         Some(wanted) => parameter.versions.iter().find(|version| wanted.parse() == Ok(version.number)),
     };
     let version = version.ok_or(("ParameterVersionNotFound", String::new()))?;
     Ok(parameter.as_json(name, version, decrypted))
 }
 
-fn find_several(parameters: &BTreeMap<String, Parameter>, input: &Value) -> Result<Value, Refusal> {
+fn find_several(parameters: &BTreeMap<String, Parameter>, input: &Value, seen: Timestamp) -> Result<Value, Refusal> {
     let names = input.get("Names").and_then(Value::as_array).ok_or_else(|| invalid("Names must not be null"))?;
     if names.is_empty() || names.len() > NAMES_PER_GET {
         return Err(invalid("Names must have 1 to 10 members"));
     }
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in names {
-        match find(parameters, name.as_str().unwrap_or_default(), decrypts(input)) {
+        match find(parameters, name.as_str().unwrap_or_default(), decrypts(input), seen) {
             Ok(parameter) => found.push(parameter),
             Err(_) => missing.push(name),
         }
@@ -528,6 +582,23 @@ mod tests {
         assert_eq!(refused(&store, "GetParameter", json!({"Name": "name"})).await, "ParameterNotFound");
         assert_eq!(call(&store, "PutParameter", secure("name", "3")).await.1["Version"], 1);
         assert_eq!(store.names(), ["name"]);
+    }
+
+    #[tokio::test]
+    async fn requests_past_the_quota_are_throttled_and_late_reads_see_what_was() {
+        let store = ParameterStore::start().await;
+        store.set_quotas(2, 1);
+        let get = async || call(&store, "GetParameter", json!({"Name": "name"})).await.1["__type"].clone();
+        assert_eq!(
+            [get().await, get().await, get().await],
+            ["ParameterNotFound", "ParameterNotFound", "ThrottlingException"]
+        );
+        assert_eq!(call(&store, "PutParameter", secure("name", "1")).await.0, 200);
+        assert_eq!(refused(&store, "DeleteParameter", json!({"Name": "name"})).await, "ThrottlingException");
+        let store = ParameterStore::start().await;
+        store.put("name", "1");
+        store.set_read_delay(Duration::from_mins(1));
+        assert_eq!(refused(&store, "GetParameter", json!({"Name": "name"})).await, "ParameterNotFound");
     }
 
     #[tokio::test]

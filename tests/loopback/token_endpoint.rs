@@ -69,6 +69,7 @@ impl TokenEndpoint {
                 client_id: CLIENT_ID.to_owned(),
                 client_secret: CLIENT_SECRET.to_owned(),
                 lifetime: Duration::from_hours(1),
+                delay: Duration::ZERO,
                 expires_in: ExpiresIn::Number,
                 issued: Vec::new(),
             }),
@@ -102,6 +103,11 @@ impl TokenEndpoint {
     /// Sets the lifetime of the tokens to come.
     pub fn set_lifetime(&self, lifetime: Duration) {
         self.rules.with(|state| state.lifetime = lifetime);
+    }
+
+    /// Lets the tokens to come be valid only some time after their issue.
+    pub fn set_delay(&self, delay: Duration) {
+        self.rules.with(|state| state.delay = delay);
     }
 
     /// Sets how the answers to come tell the lifetime.
@@ -220,6 +226,7 @@ struct State {
     client_id: String,
     client_secret: String,
     lifetime: Duration,
+    delay: Duration,
     expires_in: ExpiresIn,
     issued: Vec<String>,
 }
@@ -251,7 +258,7 @@ impl Rules {
 
     fn issue(&self, state: &mut State) -> Value {
         let token = format!("token-{}-{:016x}", state.issued.len() + 1, fastrand::u64(..));
-        self.valid.allow_for(&token, state.lifetime);
+        self.valid.allow_after(state.delay, &token, state.lifetime);
         state.issued.push(token.clone());
         let seconds = state.lifetime.as_secs();
         match state.expires_in {

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 /// A set of bearer tokens. Clones are the same set.
 #[derive(Debug, Clone, Default)]
-pub struct Tokens(Arc<Mutex<BTreeMap<String, Option<Instant>>>>);
+pub struct Tokens(Arc<Mutex<BTreeMap<String, Validity>>>);
+
+/// From when, and until when, a token is valid.
+type Validity = (Instant, Option<Instant>);
 
 impl Tokens {
     /// An empty set: every token is refused.
@@ -17,12 +20,18 @@ impl Tokens {
 
     /// Makes a token valid until it is revoked.
     pub fn allow(&self, token: impl Into<String>) {
-        self.with(|tokens| tokens.insert(token.into(), None));
+        self.with(|tokens| tokens.insert(token.into(), (Instant::now(), None)));
     }
 
     /// Makes a token valid for a time.
     pub fn allow_for(&self, token: impl Into<String>, lifetime: Duration) {
-        self.with(|tokens| tokens.insert(token.into(), Instant::now().checked_add(lifetime)));
+        self.allow_after(Duration::ZERO, token, lifetime);
+    }
+
+    /// Makes a token valid for a time from now, but only after a part of it.
+    pub fn allow_after(&self, delay: Duration, token: impl Into<String>, lifetime: Duration) {
+        let now = Instant::now();
+        self.with(|tokens| tokens.insert(token.into(), (now + delay, now.checked_add(lifetime))));
     }
 
     /// Makes a token invalid.
@@ -38,10 +47,13 @@ impl Tokens {
     /// Returns whether a token is valid now.
     #[must_use]
     pub fn allows(&self, token: &str) -> bool {
-        self.with(|tokens| tokens.get(token).is_some_and(|until| until.is_none_or(|until| Instant::now() < until)))
+        let now = Instant::now();
+        self.with(|tokens| {
+            tokens.get(token).is_some_and(|(from, until)| *from <= now && until.is_none_or(|until| now < until))
+        })
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Option<Instant>>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Validity>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -57,7 +69,8 @@ mod tests {
         tokens.allow("a");
         tokens.allow_for("b", Duration::ZERO);
         tokens.allow_for("c", Duration::from_mins(1));
-        assert_eq!(["a", "b", "c"].map(|token| tokens.allows(token)), [true, false, true]);
+        tokens.allow_after(Duration::from_secs(30), "d", Duration::from_mins(1));
+        assert_eq!(["a", "b", "c", "d"].map(|token| tokens.allows(token)), [true, false, true, false]);
         tokens.revoke("a");
         assert!(!tokens.allows("a"));
     }
