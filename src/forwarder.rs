@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::ConfigLoader;
-use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use futures_util::future::{LocalBoxFuture, poll_immediate};
@@ -27,9 +26,6 @@ use crate::token::{Endpoint, Store, Tokens};
 
 /// How long an answer waits for an early renewal of the token that is still under way: given up, it would have to be made again.
 const RENEWAL_GRACE: Duration = Duration::from_secs(1);
-
-/// Longest pause of the AWS SDK before its second attempt at a request to the store.
-const STORE_BACKOFF: Duration = Duration::from_millis(200);
 
 /// The function: what it was told, and its ways to the outside.
 #[derive(Debug)]
@@ -56,7 +52,6 @@ impl Forwarder {
         let sdk = aws
             .http_client(SdkTransport::new(client.clone()))
             .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
-            .retry_config(RetryConfig::standard().with_max_attempts(2).with_initial_backoff(STORE_BACKOFF))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .load()
             .await;

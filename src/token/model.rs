@@ -216,7 +216,7 @@ impl World {
                                 world.tick();
                                 let seconds = world.seconds;
                                 world.environments[index].take(step, event, seconds);
-                            }))
+                            }));
                         }
                         _ => {}
                     }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::loopback::parameter_store::{Operation, access_denied, internal_error, throttled, too_many_updates};
-use crate::loopback::{Answer, AuthStyle, CLIENT_ID, CLIENT_SECRET, ExpiresIn, FunctionProcess, Grant, RuntimeApi};
-use crate::world::{CREDENTIALS_PARAMETER, TIMEOUT, TOKEN_PARAMETER, World, credentials, envelope, event, gzip};
+use crate::loopback::{Answer, AuthStyle, CLIENT_ID, CLIENT_SECRET, ExpiresIn, Grant};
+use crate::token_crowd::Fleet;
+use crate::world::{CREDENTIALS_PARAMETER, TIMEOUT, TOKEN_PARAMETER, World, credentials, envelope, gzip};
 
 const ALL: [Operation; 4] = [Operation::Get, Operation::GetSeveral, Operation::Put, Operation::Delete];
 
@@ -68,39 +69,6 @@ pub(crate) async fn warm_with_an_expired_token(settings: &[(&str, &str)]) -> Wor
     world
 }
 
-/// Environments of one function.
-pub(crate) struct Fleet(pub(crate) Vec<(RuntimeApi, FunctionProcess)>);
-
-impl Fleet {
-    pub(crate) async fn start(world: &World, environments: usize) -> Self {
-        // Each signs with a key of its own, by which the store's requests can be told apart.
-        let start = async |number| world.another(&[("AWS_ACCESS_KEY_ID", &format!("AKIDENV{number:04}"))]).await;
-        let fleet = Self(join_all((0..environments).map(start)).await);
-        join_all(fleet.0.iter().map(|(runtime, _)| runtime.received(1))).await;
-        fleet
-    }
-
-    /// Invokes all at once; every one delivers. Returns how long the slowest took.
-    pub(crate) async fn deliver(&self) -> Duration {
-        let outcomes = self.invoke(TIMEOUT).await;
-        for ((result, _), (_, function)) in outcomes.iter().zip(&self.0) {
-            assert_eq!(result, "Dropped", "{:#?}", function.lines());
-        }
-        outcomes.into_iter().map(|(_, took)| took).max().expect("some")
-    }
-
-    /// Invokes all at once. Returns the result of each, and how long it took.
-    pub(crate) async fn invoke(&self, timeout: Duration) -> Vec<(String, Duration)> {
-        let data = base64_simd::STANDARD.encode_to_string(record(0));
-        let payload = event([data]).to_string();
-        let invoke = async |(runtime, _): &(RuntimeApi, FunctionProcess)| {
-            let invocation = runtime.invoke(payload.clone(), timeout).await;
-            (invocation.json()["records"][0]["result"].as_str().expect("a result").to_owned(), invocation.took)
-        };
-        join_all(self.0.iter().map(invoke)).await
-    }
-}
-
 #[tokio::test]
 async fn a_token_that_lives_in_the_store_is_used_after_one_read() {
     let world = World::start(&[]).await;
@@ -148,53 +116,6 @@ async fn locks_do_not_pile_up() {
     }
     assert_eq!(world.store.version(TOKEN_PARAMETER), Some(4));
     assert_eq!(world.store.names(), [CREDENTIALS_PARAMETER, TOKEN_PARAMETER, &lock(3)]);
-}
-
-#[tokio::test]
-async fn twenty_environments_on_an_expired_token_make_one_request() {
-    for value in [None, Some("placeholder".to_owned()), Some(stored("old", seconds() - 1))] {
-        let world = World::start(&[]).await;
-        if let Some(value) = &value {
-            world.store.put(TOKEN_PARAMETER, value);
-        }
-        let fleet = Fleet::start(&world, 20).await;
-        fleet.deliver().await;
-        assert_eq!(world.endpoint.count(), 1, "{value:?}");
-        let version = u64::from(value.is_some());
-        assert_eq!(world.store.version(TOKEN_PARAMETER), Some(version + 1));
-        assert_eq!(world.store.names(), [CREDENTIALS_PARAMETER, TOKEN_PARAMETER, &lock(version)]);
-    }
-}
-
-#[tokio::test]
-async fn twenty_environments_make_one_request_of_a_throttled_slow_store_and_a_slow_endpoint() {
-    let world = World::start(&[]).await;
-    world.store.script(Operation::Put, (0..17).map(|_| throttled()));
-    let slow = Answer::status(200).delay(Duration::from_millis(500));
-    world.store.otherwise(Operation::Put, Some(slow.clone()));
-    world.store.otherwise(Operation::GetSeveral, Some(slow));
-    world.endpoint.otherwise(Some(Answer::status(200).delay(Duration::from_secs(2))));
-    Fleet::start(&world, 20).await.deliver().await;
-    assert_eq!(world.endpoint.count(), 1);
-}
-
-#[tokio::test]
-async fn twenty_environments_whose_winner_is_killed_deliver_after_one_more_request() {
-    let world = World::start(&[]).await;
-    world.store.put(TOKEN_PARAMETER, &stored("old", seconds() - 1));
-    world.endpoint.script([Answer::hang()]);
-    let mut fleet = Fleet::start(&world, 20).await;
-    let (runtime, winner) = fleet.0.remove(0);
-    let data = base64_simd::STANDARD.encode_to_string(record(0));
-    let killed = async {
-        world.endpoint.received(1).await;
-        drop(winner);
-    };
-    let (_, ()) = tokio::join!(runtime.invoke(event([data]).to_string(), Duration::from_secs(1)), killed);
-    assert!(world.store.value(&lock(1)).is_some());
-    let took = fleet.deliver().await;
-    assert!(took < Duration::from_secs(15), "{took:?}");
-    assert_eq!(world.endpoint.count(), 2);
 }
 
 #[tokio::test]
@@ -377,16 +298,6 @@ async fn a_refused_token_is_looked_for_in_the_store_before_the_endpoint() {
     let statuses = world.analytics.statuses()[6..].to_vec();
     assert!((5..=8).contains(&statuses.len()) && statuses.iter().all(|status| *status == 401), "{statuses:?}");
     assert_eq!(world.endpoint.count(), 3);
-}
-
-#[tokio::test]
-async fn twenty_environments_whose_token_is_revoked_make_one_request() {
-    let world = World::start(&[]).await;
-    let fleet = Fleet::start(&world, 20).await;
-    fleet.deliver().await;
-    world.endpoint.valid().revoke_all();
-    fleet.deliver().await;
-    assert_eq!(world.endpoint.count(), 2);
 }
 
 #[tokio::test]

@@ -4,13 +4,48 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::loopback::parameter_store::Operation;
-use crate::loopback::{Answer, FunctionProcess};
-use crate::token::{Fleet, fails, lock, record, seconds, stored};
-use crate::world::{TOKEN_PARAMETER, World, event};
+use futures_util::future::join_all;
+
+use crate::loopback::parameter_store::{Operation, throttled};
+use crate::loopback::{Answer, FunctionProcess, RuntimeApi};
+use crate::token::{fails, lock, record, seconds, stored};
+use crate::world::{CREDENTIALS_PARAMETER, TIMEOUT, TOKEN_PARAMETER, World, event};
 
 /// What a crowd's invocations have.
 const FORTY_SECONDS: Duration = Duration::from_secs(40);
+
+/// Environments of one function.
+pub(crate) struct Fleet(pub(crate) Vec<(RuntimeApi, FunctionProcess)>);
+
+impl Fleet {
+    pub(crate) async fn start(world: &World, environments: usize) -> Self {
+        // Each signs with a key of its own, by which the store's requests can be told apart.
+        let start = async |number| world.another(&[("AWS_ACCESS_KEY_ID", &format!("AKIDENV{number:04}"))]).await;
+        let fleet = Self(join_all((0..environments).map(start)).await);
+        join_all(fleet.0.iter().map(|(runtime, _)| runtime.received(1))).await;
+        fleet
+    }
+
+    /// Invokes all at once; every one delivers. Returns how long the slowest took.
+    pub(crate) async fn deliver(&self) -> Duration {
+        let outcomes = self.invoke(TIMEOUT).await;
+        for ((result, _), (_, function)) in outcomes.iter().zip(&self.0) {
+            assert_eq!(result, "Dropped", "{:#?}", function.lines());
+        }
+        outcomes.into_iter().map(|(_, took)| took).max().expect("some")
+    }
+
+    /// Invokes all at once. Returns the result of each, and how long it took.
+    pub(crate) async fn invoke(&self, timeout: Duration) -> Vec<(String, Duration)> {
+        let data = base64_simd::STANDARD.encode_to_string(record(0));
+        let payload = event([data]).to_string();
+        let invoke = async |(runtime, _): &(RuntimeApi, FunctionProcess)| {
+            let invocation = runtime.invoke(payload.clone(), timeout).await;
+            (invocation.json()["records"][0]["result"].as_str().expect("a result").to_owned(), invocation.took)
+        };
+        join_all(self.0.iter().map(invoke)).await
+    }
+}
 
 /// When each environment has read the store, by the key that it signs with.
 fn reads(world: &World) -> BTreeMap<String, Vec<Instant>> {
@@ -165,4 +200,61 @@ async fn a_holder_that_was_frozen_until_its_lock_was_dead_does_not_ask() {
     let (first, ()) = tokio::join!(frozen.0.invoke(payload.clone(), FORTY_SECONDS), thaw);
     assert_eq!(first.json()["records"][0]["result"], "Dropped", "{:#?}", frozen.1.lines());
     assert_eq!(world.endpoint.count(), 1);
+}
+
+#[tokio::test]
+async fn twenty_environments_on_an_expired_token_make_one_request() {
+    for value in [None, Some("placeholder".to_owned()), Some(stored("old", seconds() - 1))] {
+        let world = World::start(&[]).await;
+        if let Some(value) = &value {
+            world.store.put(TOKEN_PARAMETER, value);
+        }
+        let fleet = Fleet::start(&world, 20).await;
+        fleet.deliver().await;
+        assert_eq!(world.endpoint.count(), 1, "{value:?}");
+        let version = u64::from(value.is_some());
+        assert_eq!(world.store.version(TOKEN_PARAMETER), Some(version + 1));
+        assert_eq!(world.store.names(), [CREDENTIALS_PARAMETER, TOKEN_PARAMETER, &lock(version)]);
+    }
+}
+
+#[tokio::test]
+async fn twenty_environments_make_one_request_of_a_throttled_slow_store_and_a_slow_endpoint() {
+    let world = World::start(&[]).await;
+    world.store.script(Operation::Put, (0..17).map(|_| throttled()));
+    let slow = Answer::status(200).delay(Duration::from_millis(500));
+    world.store.otherwise(Operation::Put, Some(slow.clone()));
+    world.store.otherwise(Operation::GetSeveral, Some(slow));
+    world.endpoint.otherwise(Some(Answer::status(200).delay(Duration::from_secs(2))));
+    Fleet::start(&world, 20).await.deliver().await;
+    assert_eq!(world.endpoint.count(), 1);
+}
+
+#[tokio::test]
+async fn twenty_environments_whose_winner_is_killed_deliver_after_one_more_request() {
+    let world = World::start(&[]).await;
+    world.store.put(TOKEN_PARAMETER, &stored("old", seconds() - 1));
+    world.endpoint.script([Answer::hang()]);
+    let mut fleet = Fleet::start(&world, 20).await;
+    let (runtime, winner) = fleet.0.remove(0);
+    let data = base64_simd::STANDARD.encode_to_string(record(0));
+    let killed = async {
+        world.endpoint.received(1).await;
+        drop(winner);
+    };
+    let (_, ()) = tokio::join!(runtime.invoke(event([data]).to_string(), Duration::from_secs(1)), killed);
+    assert!(world.store.value(&lock(1)).is_some());
+    let took = fleet.deliver().await;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!(world.endpoint.count(), 2);
+}
+
+#[tokio::test]
+async fn twenty_environments_whose_token_is_revoked_make_one_request() {
+    let world = World::start(&[]).await;
+    let fleet = Fleet::start(&world, 20).await;
+    fleet.deliver().await;
+    world.endpoint.valid().revoke_all();
+    fleet.deliver().await;
+    assert_eq!(world.endpoint.count(), 2);
 }

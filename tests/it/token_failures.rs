@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::loopback::parameter_store::{Operation, internal_error, throttled};
 use crate::loopback::{Answer, CLIENT_ID};
-use crate::token::{COOL_DOWN, Fleet, bearers, delivers, fails, lines_with, lock, record, seconds, stored};
+use crate::token::{COOL_DOWN, bearers, delivers, fails, lines_with, lock, record, seconds, stored};
+use crate::token_crowd::Fleet;
 use crate::world::{CREDENTIALS_PARAMETER, TIMEOUT, TOKEN_PARAMETER, World, credentials};
 
 /// Invokes once a second for so many seconds; returns how many of the records were delivered.

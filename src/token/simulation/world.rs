@@ -1,10 +1,4 @@
-//! Proof of the protocol, played: up to two hundred environments on a clock, with all that decides in them as it is.
-//!
-//! Each environment has its own [`Renewal`]s, [`Memory`] and [`Bearer`](super::Bearer)s; the store has Parameter Store's quotas, a
-//! delay until a write can be read, and latencies; clocks differ; environments are frozen and killed; the issuer refuses, limits, or
-//! issues tokens that the API takes only later. All that is random comes from the seed, which a failing test names.
-//!
-//! `TOKEN_SEEDS=5000 cargo test token::simulation` plays so many seeds of each scene instead of a few; `TOKEN_SEED=17` only that one.
+//! The services and the environments of a simulation, on one clock.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -13,25 +7,22 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::bearer::Bearer;
-use super::cool_down::said_by;
-use super::endpoint::EndpointError;
-use super::memory::Memory;
-use super::renewal::{Event, Hold, Known, Lock, Now, Renewal, Sight, Step};
-use super::value::Token;
-use super::{HAND_OVER, LONGEST_WRITE_PAUSE, TokenError};
+use super::super::bearer::Bearer;
+use super::super::cool_down::said_by;
+use super::super::endpoint::EndpointError;
+use super::super::memory::Memory;
+use super::super::renewal::{Event, Hold, Known, Lock, Now, Renewal, Sight, Step};
+use super::super::value::Token;
+use super::super::{HAND_OVER, LONGEST_WRITE_PAUSE, TokenError};
 use crate::retry;
 use crate::secret::Secret;
 
 /// The store's time at the start, in milliseconds since the Unix epoch.
 const EPOCH: u64 = 1_795_283_940_000;
 
-/// Seeds of each scene that are always played.
-const SEEDS: u64 = 12;
-
 /// What becomes of a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Issuer {
+pub(super) enum Issuer {
     Issues,
     /// Issues tokens that the API takes so many milliseconds later.
     IssuesLate(u64),
@@ -45,30 +36,30 @@ enum Issuer {
 
 /// What is played. Times are in milliseconds.
 #[derive(Debug, Clone)]
-struct Scene {
-    environments: usize,
+pub(super) struct Scene {
+    pub(super) environments: usize,
     /// Whether they start without credentials and knowledge of the store.
-    cold: bool,
-    issuer: Issuer,
+    pub(super) cold: bool,
+    pub(super) issuer: Issuer,
     /// How long a token request takes.
-    endpoint: Range<u64>,
+    pub(super) endpoint: Range<u64>,
     /// How long a request to the store takes.
-    store: Range<u64>,
-    reads_per_second: usize,
-    writes_per_second: usize,
+    pub(super) store: Range<u64>,
+    pub(super) reads_per_second: usize,
+    pub(super) writes_per_second: usize,
     /// How long after a write a read may still not see it.
-    delay: u64,
+    pub(super) delay: u64,
     /// Most by which a clock that was not corrected is off.
-    skew: u64,
+    pub(super) skew: u64,
     /// How many holders of a lock are killed, and frozen for ten seconds, right before they ask.
-    killed: usize,
-    frozen: usize,
+    pub(super) killed: usize,
+    pub(super) frozen: usize,
     /// Lifetime of a token, in seconds.
-    lifetime: i64,
+    pub(super) lifetime: i64,
     /// When each environment is invoked: these rounds, spread over a second, or `every` so often until the last of them.
-    rounds: Vec<u64>,
+    pub(super) rounds: Vec<u64>,
     /// The time that an invocation has.
-    timeout: u64,
+    pub(super) timeout: u64,
 }
 
 impl Default for Scene {
@@ -94,15 +85,15 @@ impl Default for Scene {
 
 /// What came of it.
 #[derive(Debug, Default)]
-struct Outcome {
+pub(super) struct Outcome {
     /// When tokens were asked for.
-    asked: Vec<u64>,
-    delivered: usize,
-    failed: usize,
+    pub(super) asked: Vec<u64>,
+    pub(super) delivered: usize,
+    pub(super) failed: usize,
     /// When each environment has read.
-    reads: Vec<Vec<u64>>,
+    pub(super) reads: Vec<Vec<u64>>,
     /// When the last one that delivers did so, counted from its invocation.
-    slowest: u64,
+    pub(super) slowest: u64,
 }
 
 /// A parameter, and what it was before.
@@ -176,7 +167,7 @@ struct Environment {
     dead: bool,
 }
 
-struct World {
+pub(super) struct World {
     scene: Scene,
     random: Rng,
     queue: BinaryHeap<Reverse<(u64, u64, usize, Then)>>,
@@ -191,7 +182,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, scene: &Scene) -> Self {
+    pub(super) fn new(seed: u64, scene: &Scene) -> Self {
         let mut random = Rng::with_seed(seed);
         let most = i64::try_from(scene.skew).expect("small");
         let environments: Vec<Environment> = (0..scene.environments)
@@ -245,7 +236,7 @@ impl World {
         self.queue.push(Reverse((at, self.sequence, index, then)));
     }
 
-    fn run(mut self) -> Outcome {
+    pub(super) fn run(mut self) -> Outcome {
         while let Some(Reverse((now, _, index, then))) = self.queue.pop() {
             if self.environments[index].dead {
                 continue;
@@ -609,126 +600,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).expect("small")
 }
 
-fn credentials() -> std::sync::Arc<super::Credentials> {
+fn credentials() -> std::sync::Arc<super::super::Credentials> {
     let secret = Secret::new("no real one".to_owned());
-    std::sync::Arc::new(super::Credentials { client_id: "client".to_owned(), client_secret: secret })
-}
-
-#[expect(clippy::disallowed_methods, reason = "how much is played is for whoever starts the test to say")]
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
-/// Plays the seeds of a scene, and has each outcome judged. No environment ever reads more than it may.
-#[track_caller]
-fn play(scene: &Scene, is_right: impl Fn(&Outcome) -> bool) {
-    let seeds = number("TOKEN_SEED").map_or(0..number("TOKEN_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);
-    for seed in seeds {
-        let outcome = World::new(seed, scene).run();
-        let expiries = scene.rounds.last().expect("a round") / (scene.lifetime.unsigned_abs() * 1000) + 1;
-        let minutes = scene.rounds.last().expect("a round") / 60_000;
-        for reads in &outcome.reads {
-            let most = 10 * usize::try_from(expiries).expect("few") + usize::try_from(minutes).expect("few");
-            assert!(reads.len() <= most, "TOKEN_SEED={seed}: {} reads, {scene:?}", reads.len());
-            let is_slow = reads.windows(3).all(|three| three[2] - three[0] > 1000);
-            assert!(is_slow, "TOKEN_SEED={seed}: three reads in a second: {reads:?}, {scene:?}");
-        }
-        assert!(
-            is_right(&outcome),
-            "TOKEN_SEED={seed}: {} requests at {:?}, {} delivered, {} not, the slowest after {} ms, {scene:?}",
-            outcome.asked.len(),
-            outcome.asked,
-            outcome.delivered,
-            outcome.failed,
-            outcome.slowest
-        );
-    }
-}
-
-/// So many requests at most, and all deliver.
-fn all_deliver(requests: usize) -> impl Fn(&Outcome) -> bool {
-    move |outcome| outcome.asked.len() <= requests && outcome.failed == 0
-}
-
-#[test]
-fn a_hundred_environments_on_an_expired_token_make_at_most_two_requests_and_all_deliver() {
-    for cold in [false, true] {
-        for (environments, delay) in [(1, 0), (20, 0), (100, 0), (100, 1000)] {
-            play(&Scene { environments, cold, delay, ..Scene::default() }, all_deliver(2));
-        }
-    }
-}
-
-#[test]
-fn two_hundred_environments_make_at_most_two_requests_and_all_deliver() {
-    for cold in [false, true] {
-        play(&Scene { environments: 200, cold, ..Scene::default() }, all_deliver(2));
-    }
-}
-
-#[test]
-fn a_slow_store_and_endpoint_and_clocks_that_differ_change_nothing() {
-    for cold in [false, true] {
-        let slow = Scene { cold, endpoint: 3000..9000, store: 100..900, ..Scene::default() };
-        play(&slow, all_deliver(2));
-        play(&Scene { cold, skew: 2000, ..Scene::default() }, all_deliver(2));
-    }
-}
-
-#[test]
-fn each_expiry_costs_at_most_two_requests() {
-    let scene = Scene { lifetime: 60, rounds: (0..5).map(|round| round * 65_000).collect(), ..Scene::default() };
-    play(&scene, all_deliver(10));
-}
-
-#[test]
-fn a_holder_that_is_killed_or_frozen_costs_seconds_and_no_storm() {
-    for cold in [false, true] {
-        let is_right = |outcome: &Outcome| outcome.asked.len() <= 2 && outcome.failed == 0;
-        play(&Scene { cold, killed: 1, ..Scene::default() }, is_right);
-        play(&Scene { cold, frozen: 1, ..Scene::default() }, is_right);
-    }
-}
-
-#[test]
-fn an_issuer_that_refuses_is_asked_with_growing_pauses_by_all_together() {
-    // An invocation a second of each of ten environments, for two minutes.
-    let scene = Scene {
-        environments: 10,
-        issuer: Issuer::Refuses,
-        rounds: (0..120).map(|round| round * 1000).collect(),
-        ..Scene::default()
-    };
-    for cold in [false, true] {
-        play(&Scene { cold, ..scene.clone() }, |outcome| {
-            let gaps: Vec<u64> = outcome.asked.windows(2).map(|two| two[1] - two[0]).collect();
-            outcome.delivered == 0 && outcome.asked.len() <= 7 && gaps.iter().skip(2).all(|gap| *gap >= 9000)
-        });
-    }
-}
-
-#[test]
-fn an_issuer_that_recovers_or_limits_is_asked_few_times_and_delivery_goes_on() {
-    let rounds: Vec<u64> = (0..120).map(|round| round * 1000).collect();
-    let recovering =
-        Scene { environments: 10, issuer: Issuer::RefusesUntil(30_000), rounds: rounds.clone(), ..Scene::default() };
-    play(&recovering, |outcome| outcome.asked.len() <= 7 && outcome.delivered > 400);
-    let limiting = Scene { environments: 10, issuer: Issuer::Limits(40_000), lifetime: 20, rounds, ..Scene::default() };
-    play(&limiting, |outcome| outcome.asked.len() <= 12 && outcome.delivered > 200);
-}
-
-#[test]
-fn a_token_that_the_api_takes_later_is_given_time() {
-    for late in [1000, 2000, 4000] {
-        let scene = Scene { environments: 20, issuer: Issuer::IssuesLate(late), ..Scene::default() };
-        play(&scene, all_deliver(1));
-    }
-    // One that it never takes.
-    let never = Scene {
-        environments: 10,
-        issuer: Issuer::IssuesLate(u64::MAX / 2),
-        rounds: (0..60).map(|round| round * 1000).collect(),
-        ..Scene::default()
-    };
-    play(&never, |outcome| outcome.delivered == 0 && outcome.asked.len() <= 6);
+    std::sync::Arc::new(super::super::Credentials { client_id: "client".to_owned(), client_secret: secret })
 }
