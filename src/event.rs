@@ -104,7 +104,7 @@ impl Head<'_> {
         record: usize,
         stitcher: &mut Stitcher<Head<'static>>,
     ) -> Result<(), NotExecutionLine> {
-        stitcher.push(self.origin.log_group(), line, record, || self.clone().into_owned()).or_else(|error| {
+        stitcher.push(self.origin.log_group(), &self.id, line, record, || self.clone().into_owned()).or_else(|error| {
             let vended = vended::parse(line).ok_or(error)?;
             self.stitch_vended(&vended, record, stitcher)
         })
@@ -120,7 +120,7 @@ impl Head<'_> {
         record: usize,
         stitcher: &mut Stitcher<Head<'static>>,
     ) -> Result<(), NotExecutionLine> {
-        stitcher.push_vended(vended, record, || self.of_vended(vended))
+        stitcher.push_vended(vended, &self.id, record, || self.of_vended(vended))
     }
 
     /// The head of a vended record, which tells its API and stage and, where no log event does, its time.
@@ -137,6 +137,11 @@ impl Head<'_> {
         origin.stage = origin.stage.or_else(|| vended.stage().map(str::to_owned));
         head.origin = Arc::new(origin);
         head
+    }
+
+    /// Gives a request whose lines are all there the id of its event. Until then its head has that of its first line.
+    pub fn identify(request: &mut Request<Head<'static>>) {
+        request.head.id = Cow::Owned(id_of_lines(request.line_ids()));
     }
 
     /// Writes the event of one request's execution-log lines.
@@ -254,11 +259,34 @@ impl<'a> Ids<'a> {
         });
         let mut hash = of_record.clone();
         hash.update(format!("\n{position}").as_bytes());
-        let mut id = String::with_capacity("sha256:".len() + 32);
-        id.push_str("sha256:");
-        id.push_str(&hex(hash.finish().as_ref(), 16));
-        id
+        made_id(hash)
     }
+}
+
+/// Makes the id of an event that several lines make, from the ids of those: `sha256:` and the first 32 hex digits of SHA-256
+/// over them, sorted as text, each followed by a line feed.
+///
+/// In whatever order the lines come, from whichever records and however often: the same lines are the same event, and others
+/// another one. So a receiver that drops what it knows keeps an event that has lines more than the one before it.
+fn id_of_lines<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    let mut ids: Vec<&str> = ids.collect();
+    ids.sort_unstable();
+    // Firehose delivers at least once: a line that comes twice in one event makes it no other one.
+    ids.dedup();
+    let mut hash = Context::new(&SHA256);
+    for id in ids {
+        hash.update(id.as_bytes());
+        hash.update(b"\n");
+    }
+    made_id(hash)
+}
+
+/// Writes a hash as an id that is none of CloudWatch's.
+fn made_id(hash: Context) -> String {
+    let mut id = String::with_capacity("sha256:".len() + 32);
+    id.push_str("sha256:");
+    id.push_str(&hex(hash.finish().as_ref(), 16));
+    id
 }
 
 /// Returns the first `bytes` bytes of a digest in lowercase hex.
@@ -314,6 +342,21 @@ mod tests {
         assert_eq!(ids.id(0), format!("sha256:{expected}"));
         assert_eq!(ids.id(12), format!("sha256:{}", hex(&Sha256::digest(b"abc\n12"), 16)));
         assert_eq!(ids.id(0).len(), "sha256:".len() + 32);
+    }
+
+    #[track_caller]
+    fn is_of_lines(ids: &[&str], hashed: &[u8]) {
+        let expected = hex(&Sha256::digest(hashed), 16);
+        assert_eq!(id_of_lines(ids.iter().copied()), format!("sha256:{expected}"), "{ids:?}");
+    }
+
+    #[test]
+    fn the_id_of_several_lines_is_made_of_theirs_in_whatever_order_and_however_often_they_come() {
+        is_of_lines(&["7"], b"7\n");
+        is_of_lines(&["9", "10", "7"], b"10\n7\n9\n");
+        is_of_lines(&["7", "9", "10"], b"10\n7\n9\n");
+        is_of_lines(&["7", "9", "7", "10", "9"], b"10\n7\n9\n");
+        is_of_lines(&["7", "9"], b"7\n9\n");
     }
 
     #[test]

@@ -140,7 +140,8 @@ impl<'a> Intake<'a> {
             requests.into_iter()
         });
         let redactor = &self.settings.redactor;
-        let full = requests.find_map(|request| {
+        let full = requests.find_map(|mut request| {
+            Head::identify(&mut request);
             let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
             self.pack_shares(&request.head.id, &request.shares, write)
         });

@@ -166,7 +166,8 @@ impl Explainer<'_> {
 
     /// Writes the requests that the lines were stitched to.
     fn finish(mut self) -> Explained {
-        for request in self.stitcher.finish() {
+        for mut request in self.stitcher.finish() {
+            Head::identify(&mut request);
             let event = written(|out| Head::write_execution(&request, self.redactor, out));
             self.outcome.steps.push(Step { note: contributors(&request), event: Some(event) });
         }

@@ -51,7 +51,7 @@ impl<H> Stitcher<H> {
         self.requests.is_empty()
     }
 
-    /// Takes one line, `(id) text`, that the Firehose record at index `record` holds.
+    /// Takes one line, `(id) text`, that the Firehose record at index `record` holds. `line_id` is the id of its log event.
     ///
     /// `group` is the log group's name: it tells APIs and stages apart, as equal ids in two groups are two requests.
     /// `head` is called for a request's first line only.
@@ -61,13 +61,14 @@ impl<H> Stitcher<H> {
     pub fn push(
         &mut self,
         group: &str,
+        line_id: &str,
         message: &str,
         record: usize,
         head: impl FnOnce() -> H,
     ) -> Result<(), NotExecutionLine> {
         let (id, text) = split(message).ok_or(NotExecutionLine)?;
         let request = self.request(group, id, head);
-        request.credit(record);
+        request.credit(record, line_id);
         request.add(text);
         Ok(())
     }
@@ -75,13 +76,15 @@ impl<H> Stitcher<H> {
     /// Takes the lines of one vended execution record, which the Firehose record at index `record` holds.
     ///
     /// The payload is a line, `(id) text`, or several of one request, each behind a line feed and with the same id. The
-    /// record's own method and resource path hold where no line tells them.
+    /// record's own method and resource path hold where no line tells them. However many lines it has, it is one log
+    /// event, and `line_id` is that one's id.
     ///
     /// # Errors
     /// If the payload starts with no id; nothing of it is taken.
     pub fn push_vended(
         &mut self,
         vended: &vended::Vended<'_>,
+        line_id: &str,
         record: usize,
         head: impl FnOnce() -> H,
     ) -> Result<(), NotExecutionLine> {
@@ -91,7 +94,7 @@ impl<H> Stitcher<H> {
         let api = vended.api_id().unwrap_or_default();
         let group = format!("API-Gateway-Execution-Logs_{api}/{}", vended.stage().unwrap_or_default());
         let request = self.request(&group, id, head);
-        request.credit(record);
+        request.credit(record, line_id);
         for text in text.split(&format!("\n({id}) ")) {
             request.add(text);
         }
@@ -169,7 +172,7 @@ mod tests {
     fn stitched<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Request<usize>> {
         let mut stitcher = Stitcher::new();
         for (at, line) in lines.into_iter().enumerate() {
-            stitcher.push(GROUP, line, at, || at).expect("an execution line");
+            stitcher.push(GROUP, &format!("e{at}"), line, at, || at).expect("an execution line");
         }
         stitcher.finish().collect()
     }
@@ -202,7 +205,7 @@ mod tests {
             "Sat Nov 21 18:59:00 UTC 2026 : Starting execution for request: r-1",
         ] {
             splits(message, None);
-            assert_eq!(Stitcher::new().push(GROUP, message, 0, || ()), Err(NotExecutionLine), "{message:?}");
+            assert_eq!(Stitcher::new().push(GROUP, "e", message, 0, || ()), Err(NotExecutionLine), "{message:?}");
         }
     }
 
@@ -242,18 +245,25 @@ mod tests {
     fn equal_ids_in_two_groups_are_two_requests() {
         let mut stitcher = Stitcher::new();
         for group in ["a", "b", "a"] {
-            assert_eq!(stitcher.push(group, "(r-1) Text", 0, || group), Ok(()));
+            assert_eq!(stitcher.push(group, "e", "(r-1) Text", 0, || group), Ok(()));
         }
         let requests: Vec<_> = stitcher.finish().map(|request| (request.head, lines(&request))).collect();
         assert_eq!(requests, [("a", 2), ("b", 1)]);
     }
 
     #[test]
+    fn a_request_knows_the_ids_of_its_lines() {
+        let requests = stitched(["(r-1) a", "(r-2) b", "(r-1) c"]);
+        let ids: Vec<Vec<_>> = requests.iter().map(|request| request.line_ids().collect()).collect();
+        assert_eq!(ids, [vec!["e0", "e2"], vec!["e1"]]);
+    }
+
+    #[test]
     fn a_stitcher_is_empty_until_it_takes_a_line() {
         let mut stitcher = Stitcher::default();
-        assert_eq!(stitcher.push(GROUP, "Text", 0, || ()), Err(NotExecutionLine));
+        assert_eq!(stitcher.push(GROUP, "e", "Text", 0, || ()), Err(NotExecutionLine));
         assert!(stitcher.is_empty());
-        assert_eq!(stitcher.push(GROUP, "(r-1)", 0, || ()), Ok(()));
+        assert_eq!(stitcher.push(GROUP, "e", "(r-1)", 0, || ()), Ok(()));
         assert!(!stitcher.is_empty());
     }
 
@@ -270,7 +280,7 @@ mod tests {
         for (at, payload) in payloads.iter().enumerate() {
             let json = vended(payload);
             let record = vended::parse(&json).expect("a vended record");
-            assert_eq!(stitcher.push_vended(&record, at, || ()), Ok(()), "{payload}");
+            assert_eq!(stitcher.push_vended(&record, &format!("e{at}"), at, || ()), Ok(()), "{payload}");
         }
         let events: Vec<_> = stitcher.finish().map(|request| written(&request)).collect();
         assert_eq!(events, [expected], "{payloads:?}");
@@ -302,9 +312,10 @@ mod tests {
     fn a_vended_record_is_one_line_whatever_its_payload_holds() {
         let json = vended("(r-1) Text\n(r-1) Text");
         let mut stitcher = Stitcher::new();
-        assert_eq!(stitcher.push_vended(&vended::parse(&json).expect("a vended record"), 7, || ()), Ok(()));
+        assert_eq!(stitcher.push_vended(&vended::parse(&json).expect("a vended record"), "e", 7, || ()), Ok(()));
         let request = stitcher.finish().next().expect("a request");
         assert_eq!((records(&request), lines(&request)), (vec![7], 1));
+        assert_eq!(request.line_ids().collect::<Vec<_>>(), ["e"]);
         assert_eq!(written(&request).matches("Text").count(), 2);
     }
 
@@ -314,7 +325,7 @@ mod tests {
         for payload in ["Starting execution", "text\n(r-1) Text"] {
             let json = vended(payload);
             let record = vended::parse(&json).expect("a vended record");
-            assert_eq!(stitcher.push_vended(&record, 0, || ()), Err(NotExecutionLine));
+            assert_eq!(stitcher.push_vended(&record, "e", 0, || ()), Err(NotExecutionLine));
         }
         assert!(stitcher.is_empty());
     }
@@ -422,7 +433,7 @@ mod tests {
             let mut taken = 0;
             for ((phrase, _), length, tail) in &lines {
                 let phrase = phrase.get(..*length).unwrap_or(phrase);
-                taken += usize::from(stitcher.push(GROUP, &format!("{prefix}{phrase}{tail}"), 0, || ()).is_ok());
+                taken += usize::from(stitcher.push(GROUP, "e", &format!("{prefix}{phrase}{tail}"), 0, || ()).is_ok());
             }
             let mut given = 0;
             for request in stitcher.finish() {

@@ -14,6 +14,10 @@ pub struct Request<H> {
     text: String,
     /// Where each line ends in `text`.
     ends: Vec<usize>,
+    /// The ids of the log lines, one behind the other.
+    line_ids: String,
+    /// Where each of them ends in `line_ids`.
+    line_id_ends: Vec<usize>,
     truncated: bool,
     method: Option<Box<str>>,
     resource_path: Option<Box<str>>,
@@ -27,14 +31,18 @@ impl<H> Request<H> {
             id: id.into(),
             text: String::new(),
             ends: Vec::new(),
+            line_ids: String::new(),
+            line_id_ends: Vec::new(),
             truncated: false,
             method: None,
             resource_path: None,
         }
     }
 
-    /// Notes that the record at index `record` gave a log line.
-    pub(super) fn credit(&mut self, record: usize) {
+    /// Notes that the record at index `record` gave the log line with this id.
+    pub(super) fn credit(&mut self, record: usize, line_id: &str) {
+        self.line_ids.push_str(line_id);
+        self.line_id_ends.push(self.line_ids.len());
         match self.shares.last_mut() {
             Some(share) if share.record == record => share.lines += 1,
             _ => self.shares.push(Share { record, lines: 1 }),
@@ -69,6 +77,11 @@ impl<H> Request<H> {
         self
     }
 
+    /// Returns the ids of the log lines, in the order in which those came.
+    pub fn line_ids(&self) -> impl Iterator<Item = &str> {
+        parts(&self.line_ids, &self.line_id_ends)
+    }
+
     /// Returns whether API Gateway cut a line: it ends in ` [TRUNCATED]`.
     #[must_use]
     pub fn truncated(&self) -> bool {
@@ -90,11 +103,17 @@ impl<H> Request<H> {
     /// logged. A value that API Gateway cut ends where it was cut, without the mark. `errors` holds the texts that
     /// report a failure, `other` those that no field represents, as they came but for the `(id) ` prefix.
     pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let lines = starts.zip(&self.ends).filter_map(|(start, &end)| self.text.get(start..end));
-        let trace = trace::Trace::read(&self.id, lines);
+        let trace = trace::Trace::read(&self.id, parts(&self.text, &self.ends));
         trace.or(self.method.as_deref(), self.resource_path.as_deref()).write(redactor, out);
     }
+}
+
+/// Splits a text into parts that stand one behind the other, by where each ends.
+fn parts<'a>(text: &'a str, ends: &'a [usize]) -> impl Iterator<Item = &'a str> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts
+        .zip(ends)
+        .map(|(start, &end)| text.get(start..end).expect("an end is noted when the text before it is added"))
 }
 
 impl<H> std::fmt::Debug for Request<H> {
@@ -110,7 +129,7 @@ mod tests {
     fn request(lines: &[(&str, usize)]) -> Request<()> {
         let mut request = Request::new("r-1", ());
         for &(text, record) in lines {
-            request.credit(record);
+            request.credit(record, "");
             request.add(text);
         }
         request.settled()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::loopback::LOG_GROUP;
-use crate::world::{TIMEOUT, World, envelope, event, gzip, id, ids};
+use crate::world::{TIMEOUT, World, envelope, event, gzip, id, id_of_lines, ids};
 
 fn hex(bytes: &[u8]) -> String {
     apigw_log_forwarder::event::hex(bytes, bytes.len())
@@ -242,7 +242,7 @@ async fn an_archive_is_the_records_events_as_one_gzip_member() {
     let results: Vec<&str> = verdicts.iter().map(|verdict| verdict.result.as_str()).collect();
     assert_eq!(results, ["Ok", "Ok", "Ok", "ProcessingFailed", "Ok"]);
 
-    let archived: Vec<Value> = [0, 1, 2, 4]
+    let mut archived: Vec<Value> = [0, 1, 2, 4]
         .into_iter()
         .flat_map(|index| {
             let mut text = String::new();
@@ -252,9 +252,41 @@ async fn an_archive_is_the_records_events_as_one_gzip_member() {
         })
         .collect();
     let mut delivered = world.analytics.accepted_events();
-    delivered.sort_by_key(|event| event["id"].as_str().map(str::to_owned));
+    for events in [&mut archived, &mut delivered] {
+        events.sort_by_key(|event| event["id"].as_str().map(str::to_owned));
+    }
     assert_eq!(archived, delivered);
     assert_eq!(delivered.len(), 4);
+}
+
+#[tokio::test]
+async fn a_stitched_event_has_the_id_of_its_lines_and_no_other() {
+    let world = World::start(&[]).await;
+    let group = "API-Gateway-Execution-Logs_abc123/prod";
+    let start = gzip(envelope(group, 0, &["(r-1) Starting execution for request: r-1", "(r-1) News"]));
+    let end = gzip(envelope(group, 2, &["(r-1) Method completed with status: 200"]));
+    let both = envelope(group, 0, &["(r-1) Starting execution for request: r-1", "(r-1) News"])
+        + &envelope(group, 2, &["(r-1) Method completed with status: 200"]);
+    // Part of the request, then all of it: in two records, in the other order, in one record, with a line twice.
+    let replays: [&[&Vec<u8>]; 5] =
+        [&[&start], &[&start, &end], &[&end, &start], &[&gzip(both)], &[&start, &end, &end]];
+    for records in replays {
+        let records: Vec<Vec<u8>> = records.iter().map(|record| (*record).clone()).collect();
+        assert!(world.results(&records).await.iter().all(|result| result == "Dropped"));
+    }
+    let all = id_of_lines(&[0, 1, 2]);
+    assert_eq!(
+        ids(&world.analytics.accepted_events()),
+        [id_of_lines(&[0, 1]), all.clone(), all.clone(), all.clone(), all]
+    );
+    let keys: Vec<String> = world
+        .analytics
+        .requests()
+        .iter()
+        .map(|request| request.received.header("idempotency-key").expect("a key").to_owned())
+        .collect();
+    assert_ne!(keys[0], keys[1]);
+    assert!(keys[1..].iter().all(|key| *key == keys[1]));
 }
 
 #[tokio::test]
@@ -271,7 +303,7 @@ async fn a_request_that_spreads_over_records_is_one_event_of_both() {
     ];
     assert_eq!(world.results(&records).await, ["Dropped"; 2]);
     let events = world.analytics.accepted_events();
-    assert_eq!(ids(&events), [id(0), id(1)]);
+    assert_eq!(ids(&events), [id_of_lines(&[0, 2]), id_of_lines(&[1])]);
     assert_eq!(events[0]["kind"], "execution");
     assert_eq!((&events[0]["apiId"], &events[0]["stage"]), (&json!("abc123"), &json!("prod")));
     assert_eq!(events[0]["execution"], json!({"requestId": "r-1", "complete": true, "status": 200}));

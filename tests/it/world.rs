@@ -8,6 +8,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::loopback::{
     AnalyticsApi, CLIENT_ID, CLIENT_SECRET, FunctionProcess, ParameterStore, RuntimeApi, TokenEndpoint,
@@ -116,6 +117,14 @@ impl Verdict {
         });
         Self { id: text("recordId"), result: text("result"), data }
     }
+}
+
+/// The id of an event that these lines make, by their numbers.
+pub(crate) fn id_of_lines(numbers: &[usize]) -> String {
+    let mut ids: Vec<String> = numbers.iter().map(|number| id(*number) + "\n").collect();
+    ids.sort();
+    let digest = Sha256::digest(ids.concat());
+    format!("sha256:{}", apigw_log_forwarder::event::hex(&digest, 16))
 }
 
 /// A Firehose event with records of this data.
