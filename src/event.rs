@@ -85,6 +85,16 @@ impl Head<'_> {
         }
     }
 
+    /// Returns how many bytes of memory the head takes beside its own size. The origin counts in full, though heads of one
+    /// envelope share it.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let Origin { json, log_group, api_id, stage } = self.origin.as_ref();
+        let names = [api_id, stage].into_iter().flatten().map(String::len).sum::<usize>();
+        let origin = size_of::<Origin>() + json.capacity() + log_group.capacity() + names;
+        origin + self.id.len() + self.extracted_fields.as_ref().map_or(0, |fields| fields.len())
+    }
+
     /// Writes the event of an access-log line.
     pub fn write_access(&self, log: &AccessLog<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
         self.write("access", redactor, out);

@@ -28,8 +28,6 @@ pub struct Intake<'a> {
     stitcher: Stitcher<Head<'static>>,
     /// Lines that the stitcher has taken.
     stitched: usize,
-    /// The requests that were stitched, once all records are read.
-    requests: Option<vec::IntoIter<Request<Head<'static>>>>,
     archives: Option<Archives>,
     /// The message of the event that is read, its escapes undone.
     message: String,
@@ -76,9 +74,8 @@ impl<'a> Intake<'a> {
             settings,
             ledger: Ledger::open(records),
             packer: Packer::new(limits),
-            stitcher: Stitcher::new(),
+            stitcher: Stitcher::new(Head::held_bytes),
             stitched: 0,
-            requests: None,
             archives: (settings.archive == Archive::Structured).then(|| Archives::new(records)),
             message: String::new(),
             learned: Learned::default(),
@@ -113,7 +110,14 @@ impl<'a> Intake<'a> {
 
     /// Takes lines of the record in until a body is full, which is returned; `None` once the record is read to its end.
     pub fn fill(&mut self, reading: &mut Reading<'_>) -> Option<Batch> {
-        while let Some((head, line)) = self.next(reading) {
+        loop {
+            while let Some(request) = self.stitcher.excess() {
+                self.ledger.released_early();
+                if let Some(full) = self.request(request) {
+                    return Some(full);
+                }
+            }
+            let Some((head, line)) = self.next(reading) else { break };
             if let Some(full) = self.line(reading.record, &head, line) {
                 return Some(full);
             }
@@ -134,19 +138,12 @@ impl<'a> Intake<'a> {
 
     /// Writes what is still open, when all records are read: call until it returns `None`.
     pub fn flush(&mut self) -> Option<Batch> {
-        let stitcher = &mut self.stitcher;
-        let mut requests = self.requests.take().unwrap_or_else(|| {
-            let requests: Vec<_> = std::mem::take(stitcher).finish().collect();
-            requests.into_iter()
-        });
-        let redactor = &self.settings.redactor;
-        let full = requests.find_map(|mut request| {
-            Head::identify(&mut request);
-            let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
-            self.pack_shares(&request.head.id, &request.shares, write)
-        });
-        self.requests = Some(requests);
-        full.or_else(|| self.packer.finish())
+        while let Some(request) = self.stitcher.pop() {
+            if let Some(full) = self.request(request) {
+                return Some(full);
+            }
+        }
+        self.packer.finish()
     }
 
     /// Closes the books: a verdict for each record.
@@ -227,6 +224,14 @@ impl<'a> Intake<'a> {
             }
             Err(error) => self.text(record, head, line, &error),
         }
+    }
+
+    /// Takes a request that has left the stitcher.
+    fn request(&mut self, mut request: Request<Head<'static>>) -> Option<Batch> {
+        Head::identify(&mut request);
+        let redactor = &self.settings.redactor;
+        let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
+        self.pack_shares(&request.head.id, &request.shares, write)
     }
 
     /// Takes a line that is most likely one of an access log. `raw` is the line as it stands in an envelope.

@@ -54,6 +54,8 @@ pub struct Totals {
     pub lines_unparsed: usize,
     /// Events that are larger than a body may be.
     pub events_oversized: usize,
+    /// Requests of execution logs that left before all records were read, as they took too much memory.
+    pub requests_released_early: usize,
     /// Archives that were left out because the answer would have been too large.
     pub archives_omitted: usize,
     /// Originals that were left out because the answer would have been too large.
@@ -92,6 +94,11 @@ impl Ledger {
     /// Enters that no format took the line that was read last.
     pub fn unparsed(&mut self) {
         self.totals.lines_unparsed += 1;
+    }
+
+    /// Enters a request that leaves before all records are read, as open requests take too much memory.
+    pub fn released_early(&mut self) {
+        self.totals.requests_released_early += 1;
     }
 
     /// Enters an envelope of the function's own log group: nothing of it is to be delivered.

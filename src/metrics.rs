@@ -66,6 +66,7 @@ fn metrics(summary: &Summary) -> Vec<(&'static str, Metric)> {
         ("LinesDelivered", Count(totals.lines_delivered)),
         ("LinesFailed", Count(totals.lines_failed)),
         ("LinesUnparsed", Count(totals.lines_unparsed)),
+        ("RequestsReleasedEarly", Count(totals.requests_released_early)),
         ("EventsDelivered", Count(delivery.events_accepted)),
         ("EventsFailed", Count(delivery.events_failed + totals.events_oversized)),
         ("BytesReceived", Bytes(totals.bytes_received)),

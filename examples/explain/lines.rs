@@ -42,7 +42,7 @@ pub(crate) fn explain(
     now: i64,
 ) -> Explained {
     let outcome = Explained { steps: Vec::new(), all_understood: true };
-    let mut explainer = Explainer { formats, is_set, redactor, stitcher: Stitcher::new(), outcome };
+    let mut explainer = Explainer { formats, is_set, redactor, stitcher: Stitcher::new(Head::held_bytes), outcome };
     let mut ids = Ids::new(text.as_bytes());
     match subscription::read(text) {
         Ok(Content::Lines(text)) => {
@@ -166,7 +166,7 @@ impl Explainer<'_> {
 
     /// Writes the requests that the lines were stitched to.
     fn finish(mut self) -> Explained {
-        for mut request in self.stitcher.finish() {
+        while let Some(mut request) = self.stitcher.pop() {
             Head::identify(&mut request);
             let event = written(|out| Head::write_execution(&request, self.redactor, out));
             self.outcome.steps.push(Step { note: contributors(&request), event: Some(event) });

@@ -6,7 +6,8 @@
 //!
 //! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html>
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use thiserror::Error;
 
@@ -28,24 +29,39 @@ const MAX_ID_BYTES: usize = 128;
 #[error("no request id in parentheses at byte 0")]
 pub struct NotExecutionLine;
 
+/// Most bytes of memory that the lines of open requests take. Past it the oldest request leaves as it is.
+///
+/// A function of 256 MB also holds the event, its largest record and the bodies that are under way.
+pub const MAX_HELD_BYTES: usize = 16 << 20;
+
 /// The execution-log lines of one invocation, gathered by request.
 ///
-/// `H` is what the caller keeps of a request's first line. Lines are copied: the caller may reuse its buffers.
+/// `H` is what the caller keeps of a request's first line. Lines are copied: the caller may reuse its buffers. After each
+/// line the caller takes what is too much out with [`excess`](Self::excess), at the end the rest with [`pop`](Self::pop).
 #[derive(Debug)]
 pub struct Stitcher<H> {
-    /// For each log group, the place in `requests` of each request id.
-    places: HashMap<Box<str>, HashMap<Box<str>, usize>>,
-    requests: Vec<Request<H>>,
+    /// For each open request, by its key, how many requests began before it.
+    places: HashMap<Rc<str>, usize>,
+    /// The open requests, in the order of their first lines.
+    requests: VecDeque<Request<H>>,
+    /// How many requests have left.
+    left: usize,
+    /// Bytes that the open requests take.
+    held: usize,
+    /// Tells the bytes that an `H` points to.
+    weigh: fn(&H) -> usize,
+    /// The key that is looked up: the log group, a line feed and the request id, which holds no white space.
+    key: String,
 }
 
 impl<H> Stitcher<H> {
-    /// Starts with no line.
+    /// Starts with no line. `weigh` tells how many bytes of memory an `H` takes beside its own size.
     #[must_use]
-    pub fn new() -> Self {
-        Self { places: HashMap::new(), requests: Vec::new() }
+    pub fn new(weigh: fn(&H) -> usize) -> Self {
+        Self { places: HashMap::new(), requests: VecDeque::new(), left: 0, held: 0, weigh, key: String::new() }
     }
 
-    /// Returns whether no line was taken.
+    /// Returns whether no request is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
@@ -67,9 +83,10 @@ impl<H> Stitcher<H> {
         head: impl FnOnce() -> H,
     ) -> Result<(), NotExecutionLine> {
         let (id, text) = split(message).ok_or(NotExecutionLine)?;
-        let request = self.request(group, id, head);
-        request.credit(record, line_id);
-        request.add(text);
+        self.grow(group, id, head, |request| {
+            request.credit(record, line_id);
+            request.add(text);
+        });
         Ok(())
     }
 
@@ -93,40 +110,56 @@ impl<H> Stitcher<H> {
         // The name of the group into which API Gateway itself would have written the lines.
         let api = vended.api_id().unwrap_or_default();
         let group = format!("API-Gateway-Execution-Logs_{api}/{}", vended.stage().unwrap_or_default());
-        let request = self.request(&group, id, head);
-        request.credit(record, line_id);
-        for text in text.split(&format!("\n({id}) ")) {
-            request.add(text);
-        }
-        request.stand_in(vended.http_method(), vended.resource_path());
+        self.grow(&group, id, head, |request| {
+            request.credit(record, line_id);
+            for text in text.split(&format!("\n({id}) ")) {
+                request.add(text);
+            }
+            request.stand_in(vended.http_method(), vended.resource_path());
+        });
         Ok(())
     }
 
-    /// Returns the requests in the order of their first lines.
-    pub fn finish(self) -> impl Iterator<Item = Request<H>> {
-        self.requests.into_iter().map(Request::settled)
+    /// Takes the oldest request out, as it is, if the open ones take more memory than they may. Lines of it that come later
+    /// begin another one.
+    pub fn excess(&mut self) -> Option<Request<H>> {
+        if self.held > MAX_HELD_BYTES { self.pop() } else { None }
     }
 
-    /// Finds the request, or begins it.
-    fn request(&mut self, group: &str, id: &str, head: impl FnOnce() -> H) -> &mut Request<H> {
-        let ids = match self.places.get_mut(group) {
-            Some(ids) => ids,
-            None => self.places.entry(group.into()).or_default(),
-        };
-        let place = if let Some(&place) = ids.get(id) {
-            place
+    /// Takes the request out whose first line came first.
+    pub fn pop(&mut self) -> Option<Request<H>> {
+        let request = self.requests.pop_front()?;
+        self.left += 1;
+        self.places.remove(request.key());
+        // A line that was left half way, by a panic, may be held and not counted.
+        self.held = self.held.saturating_sub(self.weight(&request));
+        Some(request.settled())
+    }
+
+    /// Adds to a request, which is begun if it is not open, and counts what it takes.
+    fn grow(&mut self, group: &str, id: &str, head: impl FnOnce() -> H, add: impl FnOnce(&mut Request<H>)) {
+        self.key.clear();
+        self.key.extend([group, "\n", id]);
+        let place = if let Some(&number) = self.places.get(self.key.as_str()) {
+            number - self.left
         } else {
-            ids.insert(id.into(), self.requests.len());
-            self.requests.push(Request::new(id, head()));
+            let key: Rc<str> = self.key.as_str().into();
+            let request = Request::new(Rc::clone(&key), id.len(), head());
+            self.held += self.weight(&request);
+            self.places.insert(key, self.left + self.requests.len());
+            self.requests.push_back(request);
             self.requests.len() - 1
         };
-        self.requests.get_mut(place).expect("a place is noted when its request is put there")
+        let request = self.requests.get_mut(place).expect("a place is noted when its request is put there");
+        let before = request.held_bytes();
+        add(request);
+        self.held += request.held_bytes() - before;
     }
-}
 
-impl<H> Default for Stitcher<H> {
-    fn default() -> Self {
-        Self::new()
+    /// Returns the bytes of memory that a request takes, with its places in the two tables, which double as they grow.
+    fn weight(&self, request: &Request<H>) -> usize {
+        let places = 2 * (size_of::<Request<H>>() + size_of::<(Rc<str>, usize)>());
+        places + (self.weigh)(&request.head) + request.held_bytes()
     }
 }
 
@@ -160,6 +193,14 @@ mod tests {
         String::from_utf8(out).expect("UTF-8")
     }
 
+    fn stitcher<H>() -> Stitcher<H> {
+        Stitcher::new(|_| 0)
+    }
+
+    fn all<H>(mut stitcher: Stitcher<H>) -> Vec<Request<H>> {
+        std::iter::from_fn(|| stitcher.pop()).collect()
+    }
+
     fn lines<H>(request: &Request<H>) -> usize {
         request.shares.iter().map(|share| share.lines).sum()
     }
@@ -170,11 +211,11 @@ mod tests {
 
     /// Stitches lines of one group, each in the record at its own index.
     fn stitched<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Request<usize>> {
-        let mut stitcher = Stitcher::new();
+        let mut stitcher = stitcher();
         for (at, line) in lines.into_iter().enumerate() {
             stitcher.push(GROUP, &format!("e{at}"), line, at, || at).expect("an execution line");
         }
-        stitcher.finish().collect()
+        all(stitcher)
     }
 
     #[track_caller]
@@ -205,7 +246,7 @@ mod tests {
             "Sat Nov 21 18:59:00 UTC 2026 : Starting execution for request: r-1",
         ] {
             splits(message, None);
-            assert_eq!(Stitcher::new().push(GROUP, "e", message, 0, || ()), Err(NotExecutionLine), "{message:?}");
+            assert_eq!(stitcher().push(GROUP, "e", message, 0, || ()), Err(NotExecutionLine), "{message:?}");
         }
     }
 
@@ -243,11 +284,11 @@ mod tests {
 
     #[test]
     fn equal_ids_in_two_groups_are_two_requests() {
-        let mut stitcher = Stitcher::new();
+        let mut stitcher = stitcher();
         for group in ["a", "b", "a"] {
             assert_eq!(stitcher.push(group, "e", "(r-1) Text", 0, || group), Ok(()));
         }
-        let requests: Vec<_> = stitcher.finish().map(|request| (request.head, lines(&request))).collect();
+        let requests: Vec<_> = all(stitcher).iter().map(|request| (request.head, lines(request))).collect();
         assert_eq!(requests, [("a", 2), ("b", 1)]);
     }
 
@@ -260,11 +301,62 @@ mod tests {
 
     #[test]
     fn a_stitcher_is_empty_until_it_takes_a_line() {
-        let mut stitcher = Stitcher::default();
+        let mut stitcher = stitcher();
         assert_eq!(stitcher.push(GROUP, "e", "Text", 0, || ()), Err(NotExecutionLine));
         assert!(stitcher.is_empty());
         assert_eq!(stitcher.push(GROUP, "e", "(r-1)", 0, || ()), Ok(()));
         assert!(!stitcher.is_empty());
+    }
+
+    /// Adds a line of so many bytes to a request of its own.
+    fn add(stitcher: &mut Stitcher<usize>, number: usize, bytes: usize) {
+        let line = format!("(r{number:07}) {}", "x".repeat(bytes));
+        assert_eq!(stitcher.push(GROUP, "e", &line, number, || number), Ok(()));
+    }
+
+    #[test]
+    fn requests_are_held_to_the_limit_and_the_oldest_leaves_past_it() {
+        let mut stitcher = stitcher();
+        add(&mut stitcher, 0, 10);
+        let first = stitcher.held;
+        add(&mut stitcher, 1, 10);
+        let second = stitcher.held - first;
+        // The third request takes what the second does, and its text.
+        let room = MAX_HELD_BYTES - stitcher.held - (second - 10);
+        add(&mut stitcher, 2, room);
+        assert_eq!(stitcher.held, MAX_HELD_BYTES);
+        assert!(stitcher.excess().is_none());
+        add(&mut stitcher, 3, 0);
+        assert_eq!(stitcher.excess().map(|request| request.head), Some(0));
+        assert!(stitcher.excess().is_none());
+        // What comes of it now is another request.
+        add(&mut stitcher, 0, 10);
+        let rest: Vec<_> = all(stitcher).iter().map(|request| (request.head, lines(request))).collect();
+        assert_eq!(rest, [(1, 1), (2, 1), (3, 1), (0, 1)]);
+    }
+
+    #[test]
+    fn a_request_larger_than_the_limit_leaves_at_once() {
+        let mut stitcher = stitcher();
+        add(&mut stitcher, 0, 10);
+        add(&mut stitcher, 1, MAX_HELD_BYTES + 1);
+        assert_eq!(std::iter::from_fn(|| stitcher.excess()).map(|request| request.head).collect::<Vec<_>>(), [0, 1]);
+        assert!(stitcher.is_empty());
+        assert_eq!(stitcher.held, 0);
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_held() {
+        let mut stitcher = Stitcher::new(String::capacity);
+        let head = "h".repeat(5_000);
+        for number in 0..10_000 {
+            let line = format!("(r{number}) Text");
+            assert_eq!(stitcher.push(GROUP, "e", &line, 0, || head.clone()), Ok(()));
+        }
+        let texts: usize = stitcher.requests.iter().map(|request| request.head.capacity()).sum();
+        let tables = stitcher.requests.capacity() * size_of::<Request<String>>() + stitcher.places.capacity() * 24;
+        assert!(stitcher.held > texts + tables, "{} of {texts} and {tables}", stitcher.held);
+        assert!(stitcher.held < 2 * (texts + tables));
     }
 
     fn vended(payload: &str) -> String {
@@ -276,13 +368,13 @@ mod tests {
 
     #[track_caller]
     fn vended_lines(payloads: &[&str], expected: &str) {
-        let mut stitcher = Stitcher::new();
+        let mut stitcher = stitcher();
         for (at, payload) in payloads.iter().enumerate() {
             let json = vended(payload);
             let record = vended::parse(&json).expect("a vended record");
             assert_eq!(stitcher.push_vended(&record, &format!("e{at}"), at, || ()), Ok(()), "{payload}");
         }
-        let events: Vec<_> = stitcher.finish().map(|request| written(&request)).collect();
+        let events: Vec<_> = all(stitcher).iter().map(written).collect();
         assert_eq!(events, [expected], "{payloads:?}");
     }
 
@@ -311,9 +403,9 @@ mod tests {
     #[test]
     fn a_vended_record_is_one_line_whatever_its_payload_holds() {
         let json = vended("(r-1) Text\n(r-1) Text");
-        let mut stitcher = Stitcher::new();
+        let mut stitcher = stitcher();
         assert_eq!(stitcher.push_vended(&vended::parse(&json).expect("a vended record"), "e", 7, || ()), Ok(()));
-        let request = stitcher.finish().next().expect("a request");
+        let request = stitcher.pop().expect("a request");
         assert_eq!((records(&request), lines(&request)), (vec![7], 1));
         assert_eq!(request.line_ids().collect::<Vec<_>>(), ["e"]);
         assert_eq!(written(&request).matches("Text").count(), 2);
@@ -321,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_vended_payload_without_an_id_is_not_taken() {
-        let mut stitcher = Stitcher::new();
+        let mut stitcher = stitcher();
         for payload in ["Starting execution", "text\n(r-1) Text"] {
             let json = vended(payload);
             let record = vended::parse(&json).expect("a vended record");
@@ -387,6 +479,30 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_more_is_held_than_the_limit_and_every_line_leaves_once(
+            turns in prop::collection::vec((0_usize..12, 0_usize..8_000_000), 1..12),
+        ) {
+            let mut stitcher = stitcher();
+            let mut given = 0;
+            for (number, bytes) in &turns {
+                add(&mut stitcher, *number, *bytes);
+                while let Some(request) = stitcher.excess() {
+                    given += lines(&request);
+                }
+                prop_assert!(stitcher.held <= MAX_HELD_BYTES);
+                prop_assert_eq!(stitcher.places.len(), stitcher.requests.len());
+                let weights: usize = stitcher.requests.iter().map(|request| stitcher.weight(request)).sum();
+                prop_assert_eq!(stitcher.held, weights);
+            }
+            given += all(stitcher).iter().map(lines).sum::<usize>();
+            prop_assert_eq!(given, turns.len());
+        }
+    }
+
+    proptest! {
         #[test]
         fn no_lines_value_is_lost(phrases in prop::collection::vec(phrase(), 1..24)) {
             let lines: Vec<_> = phrases.iter().map(|(text, _)| format!("(r) {text}")).collect();
@@ -429,14 +545,14 @@ mod tests {
             lines in prop::collection::vec((phrase(), 0..40_usize, "(?s).{0,20}"), 0..8),
             prefix in "(\\([a-z]{0,2}\\) ?)?",
         ) {
-            let mut stitcher = Stitcher::new();
+            let mut stitcher = stitcher();
             let mut taken = 0;
             for ((phrase, _), length, tail) in &lines {
                 let phrase = phrase.get(..*length).unwrap_or(phrase);
                 taken += usize::from(stitcher.push(GROUP, "e", &format!("{prefix}{phrase}{tail}"), 0, || ()).is_ok());
             }
             let mut given = 0;
-            for request in stitcher.finish() {
+            for request in all(stitcher) {
                 given += self::lines(&request);
                 let event = written(&request);
                 prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&event).is_ok(), "{}", event);

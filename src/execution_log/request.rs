@@ -1,5 +1,7 @@
 //! One request: its lines, where they came from, and the `execution` object that they make.
 
+use std::rc::Rc;
+
 use super::{line, trace};
 use crate::batch::Share;
 use crate::redact::Redactor;
@@ -10,7 +12,10 @@ pub struct Request<H> {
     pub head: H,
     /// Which Firehose records gave how many log lines: ascending, none twice.
     pub shares: Vec<Share>,
-    id: Box<str>,
+    /// What tells the request from all others; the request id is the end of it.
+    key: Rc<str>,
+    /// Length of the request id.
+    id_bytes: usize,
     text: String,
     /// Where each line ends in `text`.
     ends: Vec<usize>,
@@ -24,11 +29,12 @@ pub struct Request<H> {
 }
 
 impl<H> Request<H> {
-    pub(super) fn new(id: &str, head: H) -> Self {
+    pub(super) fn new(key: Rc<str>, id_bytes: usize, head: H) -> Self {
         Self {
             head,
             shares: Vec::new(),
-            id: id.into(),
+            key,
+            id_bytes,
             text: String::new(),
             ends: Vec::new(),
             line_ids: String::new(),
@@ -37,6 +43,20 @@ impl<H> Request<H> {
             method: None,
             resource_path: None,
         }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Returns the bytes of memory that the request takes beside its own size and what its head points to.
+    pub(super) fn held_bytes(&self) -> usize {
+        let texts = self.text.capacity() + self.line_ids.capacity();
+        let ends = (self.ends.capacity() + self.line_id_ends.capacity()) * size_of::<usize>();
+        let names = [&self.method, &self.resource_path].into_iter().flatten().map(|name| name.len()).sum::<usize>();
+        // A counted text begins with its two counters.
+        let key = self.key.len() + 2 * size_of::<usize>();
+        texts + ends + names + key + self.shares.capacity() * size_of::<Share>()
     }
 
     /// Notes that the record at index `record` gave the log line with this id.
@@ -103,7 +123,8 @@ impl<H> Request<H> {
     /// logged. A value that API Gateway cut ends where it was cut, without the mark. `errors` holds the texts that
     /// report a failure, `other` those that no field represents, as they came but for the `(id) ` prefix.
     pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
-        let trace = trace::Trace::read(&self.id, parts(&self.text, &self.ends));
+        let id = self.key.get(self.key.len() - self.id_bytes..).expect("the key ends with the id");
+        let trace = trace::Trace::read(id, parts(&self.text, &self.ends));
         trace.or(self.method.as_deref(), self.resource_path.as_deref()).write(redactor, out);
     }
 }
@@ -127,7 +148,7 @@ mod tests {
     use super::*;
 
     fn request(lines: &[(&str, usize)]) -> Request<()> {
-        let mut request = Request::new("r-1", ());
+        let mut request = Request::new("group\nr-1".into(), 3, ());
         for &(text, record) in lines {
             request.credit(record, "");
             request.add(text);
