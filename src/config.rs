@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
+use tracing::level_filters::LevelFilter;
 use url::{Host, Url};
 
 use crate::access_log::Formats;
@@ -136,6 +137,8 @@ pub struct Settings {
     pub archive: Archive,
     /// `REDACT` and `REDACT_NAMES`.
     pub redactor: Redactor,
+    /// `LOG_LEVEL`: level of the function's own log, where it is set.
+    pub log_level: Option<LevelFilter>,
     /// `METRICS_NAMESPACE`.
     pub metrics_namespace: String,
     /// `SSL_CERT_FILE`: further roots that TLS trusts, as PEM.
@@ -228,6 +231,16 @@ impl Settings {
         let names = reader.text("REDACT_NAMES").unwrap_or_default();
         let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
         let redactor = if redact { Redactor::new(names) } else { Redactor::off() };
+        let log_level = reader.word(
+            "LOG_LEVEL",
+            &[
+                ("error", Some(LevelFilter::ERROR)),
+                ("warn", Some(LevelFilter::WARN)),
+                ("info", Some(LevelFilter::INFO)),
+                ("debug", Some(LevelFilter::DEBUG)),
+            ],
+            None,
+        );
         let metrics_namespace = reader.namespace("METRICS_NAMESPACE").unwrap_or_else(|| "ApiLogForwarder".to_owned());
 
         let ca_file = reader.text("SSL_CERT_FILE").map(PathBuf::from);
@@ -267,6 +280,7 @@ impl Settings {
             max_record_bytes,
             archive,
             redactor,
+            log_level,
             metrics_namespace,
             ca_file,
             function_name,
@@ -470,6 +484,7 @@ mod tests {
         assert_eq!(settings.request_timeout, Duration::from_secs(10));
         assert_eq!(settings.max_record_bytes, 33_554_432);
         assert_eq!(settings.archive, Archive::None);
+        assert_eq!(settings.log_level, None);
         assert_eq!(settings.token.auth_style, TokenAuthStyle::Basic);
         assert_eq!(settings.token.default_ttl, Duration::from_mins(5));
         assert_eq!(settings.metrics_namespace, "ApiLogForwarder");
@@ -541,6 +556,8 @@ mod tests {
         refuses("PAYLOAD_ENCODING", "br");
         refuses("ARCHIVE", "original");
         refuses("REDACT", "false");
+        refuses("LOG_LEVEL", "trace");
+        refuses("LOG_LEVEL", "INFO");
         refuses("METRICS_NAMESPACE", "AWS/Lambda");
     }
 

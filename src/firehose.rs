@@ -145,6 +145,22 @@ pub struct FirehoseResponse {
 impl FirehoseResponse {
     /// Size of the answer without any record, as JSON.
     pub const FRAME_BYTES: usize = r#"{"records":[]}"#.len();
+
+    /// The answer where nothing is known of any record: Firehose keeps its own originals of all. Where the answer has no room
+    /// for all verdicts, it keeps those that are left unanswered too.
+    pub fn all_failed(event: &FirehoseEvent<'_>) -> Self {
+        let mut bytes = Self::FRAME_BYTES;
+        let fits = |record: &&Record<'_>| {
+            bytes += Answer::frame_bytes(&record.id, Verdict::ProcessingFailed);
+            bytes < MAX_RESPONSE_BYTES
+        };
+        let fails = |record: &Record<'_>| Answer {
+            id: record.id.clone().into_owned(),
+            result: Verdict::ProcessingFailed,
+            data: None,
+        };
+        Self { records: event.records.iter().take_while(fits).map(fails).collect() }
+    }
 }
 
 impl Answer {
@@ -204,6 +220,20 @@ mod tests {
         assert!(FirehoseEvent::parse("[]").is_err());
         assert_eq!(FirehoseEvent::parse(r#"{"records":[]}"#), Ok(FirehoseEvent { records: Vec::new() }));
         assert_eq!(FirehoseEvent::parse("{}"), Ok(FirehoseEvent { records: Vec::new() }));
+    }
+
+    #[test]
+    fn an_answer_without_books_fails_every_record_that_it_has_room_for() {
+        let record = |id: String| Record { id: Cow::Owned(id), arrival: None, data: Some(Cow::Borrowed("eA==")) };
+        let few = FirehoseEvent { records: ["1", "2"].map(|id| record(id.to_owned())).into() };
+        let answer = FirehoseResponse::all_failed(&few);
+        assert_eq!(answer.records.iter().map(|answer| answer.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+        assert!(
+            answer.records.iter().all(|answer| answer.result == Verdict::ProcessingFailed && answer.data.is_none())
+        );
+        let many = FirehoseEvent { records: (0..200_000).map(|id| record(id.to_string())).collect() };
+        let answer = serde_json::to_vec(&FirehoseResponse::all_failed(&many)).expect("JSON");
+        assert!(answer.len() < MAX_RESPONSE_BYTES && answer.len() > MAX_RESPONSE_BYTES - 100);
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Forwarder {
             oldest_age: oldest_age.map(Duration::from_millis),
             waited,
             took: start.elapsed(),
+            log_lines_omitted: 0,
             cold_start,
         };
         (response, summary)

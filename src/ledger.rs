@@ -54,6 +54,8 @@ pub struct Totals {
     pub lines_unparsed: usize,
     /// Events that are larger than a body may be.
     pub events_oversized: usize,
+    /// Faults of the function's own code that cost a record.
+    pub panics: usize,
     /// Requests of execution logs that left before all records were read, as they took too much memory.
     pub requests_released_early: usize,
     /// Archives that were left out because the answer would have been too large.

@@ -14,6 +14,7 @@
 //! `retry`, is plain functions over data: no clock, no environment, no socket.
 
 pub mod config;
+pub mod log;
 pub mod secret;
 
 pub mod firehose;

@@ -1,6 +1,7 @@
 //! Start: settings, clients, runtime. No logic.
 
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,25 +9,28 @@ use apigw_log_forwarder::client::{Client, ClientError, Reuse};
 use apigw_log_forwarder::config::{Settings, SettingsError};
 use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse};
 use apigw_log_forwarder::forwarder::Forwarder;
+use apigw_log_forwarder::ledger::Totals;
+use apigw_log_forwarder::log::{self, Form, Log};
 use apigw_log_forwarder::retry::{self, Deadline};
+use apigw_log_forwarder::summary::Summary;
 use aws_config::BehaviorVersion;
+use futures_util::FutureExt;
 use http::Request;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 use thiserror::Error;
 use tracing::error;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt;
-use tracing_subscriber::prelude::*;
+use tracing::level_filters::LevelFilter;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    init_log();
-    let forwarder = match start().await {
+    let settings = Settings::read(environment);
+    let log = start_log(settings.as_ref().ok().and_then(|settings| settings.log_level));
+    let forwarder = match start(settings).await {
         Ok(forwarder) => forwarder,
         Err(error) => return refuse_to_start(&error).await,
     };
-    let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| handle(&forwarder, event).await);
+    let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| handle(&forwarder, &log, event).await);
     match Runtime::new(handler).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,18 +49,30 @@ enum StartError {
     Client(#[from] ClientError),
 }
 
-/// Reads the settings and sets the clients up.
-async fn start() -> Result<Forwarder, StartError> {
-    let settings = Settings::read(environment)?;
-    Ok(Forwarder::from_settings(settings, aws_config::defaults(BehaviorVersion::latest())).await?)
+/// Sets the clients up, if the settings are valid.
+async fn start(settings: Result<Settings, SettingsError>) -> Result<Forwarder, StartError> {
+    Ok(Forwarder::from_settings(settings?, aws_config::defaults(BehaviorVersion::latest())).await?)
 }
 
 /// Handles one event. Faults of data and destination are verdicts; only a payload that holds no records at all is an error.
-async fn handle(forwarder: &Forwarder, event: LambdaEvent<Box<RawValue>>) -> Result<FirehoseResponse, Diagnostic> {
+///
+/// A fault of the function's own that nothing else has caught is a verdict too: every record fails, and Firehose keeps it.
+async fn handle(
+    forwarder: &Forwarder,
+    log: &Log,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<FirehoseResponse, Diagnostic> {
+    log.begin();
     let now = epoch_milliseconds();
     let deadline = Deadline::of_invocation(retry::time_left(event.context.deadline, now), Instant::now());
     let records = FirehoseEvent::parse(event.payload.get()).map_err(|error| refuse_event(&error))?;
-    let (response, summary) = forwarder.handle(&records, i64::try_from(now).unwrap_or(i64::MAX), deadline).await;
+    let handled = forwarder.handle(&records, i64::try_from(now).unwrap_or(i64::MAX), deadline);
+    let (response, mut summary) = AssertUnwindSafe(handled).catch_unwind().await.unwrap_or_else(|_| {
+        let failed = records.records.len();
+        let totals = Totals { records: failed, records_failed: failed, panics: 1, ..Totals::default() };
+        (FirehoseResponse::all_failed(&records), Summary { totals, ..Summary::default() })
+    });
+    summary.log_lines_omitted = log.begin();
     summary.log();
     let metrics = forwarder.metrics(&summary, now);
     // Standard output is the log; if it is gone, there is nobody to tell.
@@ -85,27 +101,21 @@ async fn refuse_to_start(error: &StartError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Writes the log as Lambda asks for it: its format and level by Lambda's own variables.
-///
-/// The level is this crate's alone. What the libraries say at a low level holds payloads and headers.
-fn init_log() {
-    let level = environment("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment("RUST_LOG")).unwrap_or_default();
-    let level = match level.to_ascii_lowercase().as_str() {
+/// Starts the log at the level that is set, else at the one that Lambda asks for, and in its format.
+fn start_log(set: Option<LevelFilter>) -> Log {
+    let asked = environment("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment("RUST_LOG")).unwrap_or_default();
+    let asked = match asked.to_ascii_lowercase().as_str() {
         "trace" => LevelFilter::TRACE,
         "debug" => LevelFilter::DEBUG,
         "warn" => LevelFilter::WARN,
         "error" | "fatal" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
     };
-    let filter =
-        Targets::new().with_target("apigw_log_forwarder", level).with_target("lambda_runtime", LevelFilter::ERROR);
-    let registry = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_target(false).with_ansi(false);
-    if environment("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json")) {
-        registry.with(lines.json().flatten_event(true)).init();
-    } else {
-        registry.with(lines.without_time()).init();
-    }
+    let format = environment("AWS_LAMBDA_LOG_FORMAT");
+    let is_json = format.is_some_and(|format| format.eq_ignore_ascii_case("json"));
+    let log = Log::start(if is_json { Form::Json } else { Form::Text }, set.unwrap_or(asked));
+    log::report_panics();
+    log
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]

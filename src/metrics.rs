@@ -55,7 +55,7 @@ pub fn line(namespace: &str, function_name: &str, now: u64, summary: &Summary) -
 /// Every metric, in the order of the documentation. What is not known in an invocation is left out.
 fn metrics(summary: &Summary) -> Vec<(&'static str, Metric)> {
     use Metric::{Bytes, Count, Milliseconds};
-    let Summary { totals, delivery, token, oldest_age, waited, took, cold_start } = summary;
+    let Summary { totals, delivery, token, oldest_age, waited, took, log_lines_omitted, cold_start } = summary;
     let mut metrics = vec![
         ("RecordsReceived", Count(totals.records)),
         ("RecordsOk", Count(totals.records_ok)),
@@ -89,6 +89,8 @@ fn metrics(summary: &Summary) -> Vec<(&'static str, Metric)> {
         ("TokenStoreFailures", Count(token.store_failures)),
         ("ArchivesOmitted", Count(totals.archives_omitted)),
         ("OriginalsOmitted", Count(totals.originals_omitted)),
+        ("Panics", Count(totals.panics)),
+        ("LogLinesOmitted", Count(*log_lines_omitted)),
         ("DecodeTime", Milliseconds(took.saturating_sub(*waited))),
         ("DeliverTime", Milliseconds(*waited)),
         ("Duration", Milliseconds(*took)),

@@ -23,6 +23,8 @@ pub struct Summary {
     pub waited: Duration,
     /// From the event's arrival to its answer.
     pub took: Duration,
+    /// Lines of the log that were left out, as there were too many.
+    pub log_lines_omitted: usize,
     /// Whether it was the environment's first.
     pub cold_start: bool,
 }
@@ -30,7 +32,7 @@ pub struct Summary {
 impl Summary {
     /// Writes the summary line.
     pub fn log(&self) {
-        let Self { totals, delivery, token, oldest_age, waited, took, cold_start } = self;
+        let Self { totals, delivery, token, oldest_age, waited, took, log_lines_omitted, cold_start } = self;
         info!(
             records = totals.records,
             records_ok = totals.records_ok,
@@ -51,6 +53,7 @@ impl Summary {
             oldest_age_ms = oldest_age.map(|age| age.as_millis()),
             waited_ms = waited.as_millis(),
             took_ms = took.as_millis(),
+            log_lines_omitted,
             cold_start,
             "invocation settled"
         );
