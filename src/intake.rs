@@ -17,7 +17,7 @@ use crate::execution_log::{Request, Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::json::Str;
 use crate::ledger::{Ledger, Totals};
-use crate::subscription::{self, Buffers, Content, Envelope, Lines, LogEvent};
+use crate::subscription::{self, Buffers, Content, Envelope, Events, Lines};
 
 /// What an invocation has taken in, and its books.
 pub struct Intake<'a> {
@@ -53,7 +53,7 @@ enum Rest<'a> {
     /// Lines that came without an envelope.
     Lines { origin: Arc<Origin>, lines: Lines<'a> },
     /// Envelopes, and the events of the one that is open.
-    Envelopes { origin: Arc<Origin>, events: vec::IntoIter<LogEvent<'a>>, envelopes: vec::IntoIter<Envelope<'a>> },
+    Envelopes { origin: Arc<Origin>, events: Events<'a>, envelopes: vec::IntoIter<Envelope<'a>> },
 }
 
 /// A log line as it stands in a record.
@@ -100,7 +100,7 @@ impl<'a> Intake<'a> {
         let rest = match content {
             Content::Lines(text) => Rest::Lines { origin, lines: subscription::lines(text) },
             Content::Envelopes(envelopes) => {
-                Rest::Envelopes { origin, events: Vec::new().into_iter(), envelopes: envelopes.into_iter() }
+                Rest::Envelopes { origin, events: Events::default(), envelopes: envelopes.into_iter() }
             }
         };
         let arrival = record.arrival.and_then(event::valid_timestamp).unwrap_or(now);
@@ -179,7 +179,7 @@ impl<'a> Intake<'a> {
                     reading.position += envelope.events.len();
                 } else {
                     *origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
-                    *events = envelope.events.into_iter();
+                    *events = envelope.events;
                 }
             },
         }

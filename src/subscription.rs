@@ -10,9 +10,8 @@
 //! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>
 
 use std::borrow::Cow;
-use std::iter::Enumerate;
-use std::str::Split;
 
+use memchr::memchr;
 use thiserror::Error;
 
 use crate::firehose::Record;
@@ -62,6 +61,14 @@ pub enum DecodeError {
     LogEvents {
         /// Position of the envelope in the record, from 0.
         index: usize,
+    },
+    /// An envelope has a key twice: which of the two counts is not ours to guess.
+    #[error("envelope {index} has two `{key}`")]
+    Repeated {
+        /// Position of the envelope in the record, from 0.
+        index: usize,
+        /// The key.
+        key: &'static str,
     },
     /// Something that is no envelope stands among envelopes.
     #[error("what stands at position {index} among envelopes is no envelope")]
@@ -117,6 +124,10 @@ pub fn decode<'a>(record: &Record<'_>, cap: usize, buffers: &'a mut Buffers) -> 
     }
 }
 
+/// Events of one record that are kept as they are read. Records have a few thousand; those of one with more (they would be a few
+/// bytes each, and take more memory than the record) are read again when it is their turn.
+const MAX_EVENTS_KEPT: usize = 65_536;
+
 /// What the text of a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content<'a> {
@@ -136,7 +147,18 @@ pub struct Envelope<'a> {
     /// The log stream.
     pub log_stream: Cow<'a, str>,
     /// The events in their order.
-    pub events: Vec<LogEvent<'a>>,
+    pub events: Events<'a>,
+}
+
+/// The events of an envelope, all of which were read once and are sound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Events<'a> {
+    kept: Vec<LogEvent<'a>>,
+    /// How many of those have been taken.
+    taken: usize,
+    /// Where the first event stands that is not kept, or, once that was read again, what follows the last one read.
+    rest: Option<Cursor<'a>>,
+    left: usize,
 }
 
 /// One log event of an [`Envelope`].
@@ -152,6 +174,29 @@ pub struct LogEvent<'a> {
     pub extracted_fields: Option<&'a str>,
 }
 
+impl<'a> Iterator for Events<'a> {
+    type Item = LogEvent<'a>;
+
+    fn next(&mut self) -> Option<LogEvent<'a>> {
+        const READ: &str = "the list was read before";
+        self.left = self.left.checked_sub(1)?;
+        let kept = self.kept.get(self.taken).copied();
+        self.taken += 1;
+        kept.or_else(|| {
+            let rest = self.rest.as_mut()?;
+            let event = event(rest).expect(READ).expect(READ);
+            rest.next_element(&mut false).expect(READ);
+            Some(event)
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}
+
 /// Reads the text of a record: all of it, or an error.
 ///
 /// # Errors
@@ -163,29 +208,72 @@ pub fn read(text: &str) -> Result<Content<'_>, DecodeError> {
     let mut cursor = Cursor::new(text);
     let mut envelopes = Vec::new();
     let mut index = 0;
+    let mut room = MAX_EVENTS_KEPT;
     while !cursor.at_end() {
-        envelopes.extend(read_envelope(&mut cursor, index)?);
+        envelopes.extend(read_envelope(&mut cursor, index, &mut room)?);
         index += 1;
     }
     Ok(Content::Envelopes(envelopes))
 }
 
-/// The bare lines of a record, each with its position in the record; blank ones are passed over.
+/// The bare lines of a record, each with its position in the record; blank ones are counted and passed over.
+///
+/// JSON objects that stand back to back, `{"a":1}{"a":2}`, are a line each.
 #[derive(Debug, Clone)]
-pub struct Lines<'a>(Enumerate<Split<'a, char>>);
+pub struct Lines<'a> {
+    /// What is left of the line that is read.
+    line: &'a str,
+    /// What stands behind the line feed of that; `None` where there is none.
+    behind: Option<&'a str>,
+    position: usize,
+}
 
 /// Splits a record's bare lines.
 #[must_use]
 pub fn lines(text: &str) -> Lines<'_> {
-    Lines(text.split('\n').enumerate())
+    Lines { line: "", behind: Some(text), position: 0 }
 }
 
 impl<'a> Iterator for Lines<'a> {
     type Item = (usize, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.find(|(_, line)| !line.trim_ascii().is_empty())
+        loop {
+            if self.line.is_empty() {
+                let text = self.behind?;
+                (self.line, self.behind) =
+                    text.split_once('\n').map_or((text, None), |(line, behind)| (line, Some(behind)));
+            }
+            let position = self.position;
+            self.position += 1;
+            let (line, rest) = split_objects(self.line).unwrap_or((self.line, ""));
+            self.line = rest;
+            if !line.trim_ascii().is_empty() {
+                return Some((position, line));
+            }
+        }
     }
+}
+
+/// Splits a line of JSON objects that stand back to back behind the first one; `None` if it is anything else.
+fn split_objects(line: &str) -> Option<(&str, &str)> {
+    // Most lines end here: no brace that closes has one behind it that opens.
+    let mut rest = line.as_bytes();
+    loop {
+        let end = memchr(b'}', rest)?;
+        rest = rest.get(end + 1..)?;
+        if rest.trim_ascii_start().starts_with(b"{") {
+            break;
+        }
+    }
+    let mut cursor = Cursor::new(line);
+    if cursor.kind() != Ok(Kind::Object) {
+        return None;
+    }
+    cursor.value().ok()?;
+    let (object, rest) = line.split_at_checked(cursor.position())?;
+    let rest = rest.trim_ascii_start();
+    rest.starts_with('{').then_some((object, rest))
 }
 
 /// Tells an envelope from a bare line of JSON by its keys.
@@ -236,8 +324,17 @@ fn starts_with_envelope(text: &str) -> bool {
     }
 }
 
+/// The keys of an envelope that decide what becomes of its events.
+const USED_KEYS: [&str; 5] = ["messageType", "owner", "logGroup", "logStream", "logEvents"];
+
 /// Reads the envelope that starts here; `None` if it is a control message.
-fn read_envelope<'a>(cursor: &mut Cursor<'a>, index: usize) -> Result<Option<Envelope<'a>>, DecodeError> {
+///
+/// `room` is how many events of the record are yet kept.
+fn read_envelope<'a>(
+    cursor: &mut Cursor<'a>,
+    index: usize,
+    room: &mut usize,
+) -> Result<Option<Envelope<'a>>, DecodeError> {
     let damaged = |error| DecodeError::Envelope { index, error };
     if cursor.kind().map_err(damaged)? != Kind::Object {
         return Err(DecodeError::Mixed { index });
@@ -246,20 +343,24 @@ fn read_envelope<'a>(cursor: &mut Cursor<'a>, index: usize) -> Result<Option<Env
     let mut envelope = Envelope::default();
     let mut message_type = None;
     let mut usable = false;
+    let mut seen = [None; USED_KEYS.len()];
     let mut first = true;
     while let Some(key) = cursor.next_key(&mut first).map_err(damaged)? {
-        match (key.decode().as_ref(), cursor.kind().map_err(damaged)?) {
+        let key = key.decode();
+        if let Some((key, seen)) = USED_KEYS.iter().zip(&mut seen).find(|(used, _)| **used == key)
+            && seen.replace(()).is_some()
+        {
+            return Err(DecodeError::Repeated { index, key });
+        }
+        match (key.as_ref(), cursor.kind().map_err(damaged)?) {
             ("messageType", Kind::String) => message_type = Some(cursor.string().map_err(damaged)?.decode()),
             ("owner", Kind::String) => envelope.owner = cursor.string().map_err(damaged)?.decode(),
             ("logGroup", Kind::String) => envelope.log_group = cursor.string().map_err(damaged)?.decode(),
             ("logStream", Kind::String) => envelope.log_stream = cursor.string().map_err(damaged)?.decode(),
             ("logEvents", Kind::Array) => {
-                envelope.events.clear();
-                usable = read_events(cursor, &mut envelope.events).map_err(damaged)?;
-            }
-            ("logEvents", _) => {
-                usable = false;
-                cursor.value().map_err(damaged)?;
+                let events = read_events(cursor, room).map_err(damaged)?;
+                usable = events.is_some();
+                envelope.events = events.unwrap_or_default();
             }
             _ => drop(cursor.value().map_err(damaged)?),
         }
@@ -273,21 +374,35 @@ fn read_envelope<'a>(cursor: &mut Cursor<'a>, index: usize) -> Result<Option<Env
     }
 }
 
-/// Reads the list of events; `false` if one of its elements is no event with a message.
-fn read_events<'a>(cursor: &mut Cursor<'a>, events: &mut Vec<LogEvent<'a>>) -> Result<bool, JsonError> {
+/// Reads the list of events; `None` if one of its elements is no event with a message.
+fn read_events<'a>(cursor: &mut Cursor<'a>, room: &mut usize) -> Result<Option<Events<'a>>, JsonError> {
     let mut usable = true;
+    let (mut kept, mut rest, mut left) = (Vec::new(), None, 0);
     cursor.open()?;
     let mut first = true;
     while cursor.next_element(&mut first)? {
-        match usual_event(cursor) {
-            Some(event) => events.push(event),
-            None => match read_event(cursor)? {
-                Some(event) => events.push(event),
-                None => usable = false,
-            },
+        if *room == 0 && rest.is_none() {
+            rest = Some(cursor.clone());
         }
+        match event(cursor)? {
+            Some(event) if *room > 0 => {
+                *room -= 1;
+                kept.push(event);
+            }
+            Some(_) => {}
+            None => usable = false,
+        }
+        left += 1;
     }
-    Ok(usable)
+    Ok(usable.then(|| Events { kept, taken: 0, rest, left }))
+}
+
+/// Reads an event; `None` if it is none with a message.
+fn event<'a>(cursor: &mut Cursor<'a>) -> Result<Option<LogEvent<'a>>, JsonError> {
+    match usual_event(cursor) {
+        Some(event) => Ok(Some(event)),
+        None => read_event(cursor),
+    }
 }
 
 /// Reads an event in the form that CloudWatch Logs writes; `None` if it has another, or is damaged.
@@ -311,18 +426,20 @@ fn read_event<'a>(cursor: &mut Cursor<'a>) -> Result<Option<LogEvent<'a>>, JsonE
         return Ok(None);
     }
     let (mut id, mut timestamp, mut message, mut extracted_fields) = (None, None, None, None);
+    let mut is_told_once = true;
     cursor.open()?;
     let mut first = true;
     while let Some(key) = cursor.next_key(&mut first)? {
         match (key.decode().as_ref(), cursor.kind()?) {
             ("id", Kind::String) => id = Some(cursor.string()?).filter(|id| !id.raw().is_empty()),
             ("timestamp", Kind::Number) => timestamp = cursor.number()?.parse().ok(),
-            ("message", Kind::String) => message = Some(cursor.string()?),
+            ("message", Kind::String) => is_told_once &= message.replace(cursor.string()?).is_none(),
             ("extractedFields", Kind::Object) => extracted_fields = Some(cursor.value()?),
             _ => drop(cursor.value()?),
         }
     }
-    Ok(message.map(|message| LogEvent { id, timestamp, message, extracted_fields }))
+    // Of two messages one would be lost.
+    Ok(message.filter(|_| is_told_once).map(|message| LogEvent { id, timestamp, message, extracted_fields }))
 }
 
 #[cfg(test)]
@@ -424,7 +541,8 @@ mod tests {
         let [envelope] = envelopes.as_slice() else { panic!("one envelope") };
         assert_eq!((envelope.owner.as_ref(), envelope.log_group.as_ref()), ("o", "g"));
         assert_eq!(envelope.log_stream, "s");
-        let [first, second] = envelope.events.as_slice() else { panic!("two events") };
+        let events: Vec<_> = envelope.events.clone().collect();
+        let [first, second] = events.as_slice() else { panic!("two events") };
         assert_eq!(first.message.decode(), "a\nb");
         assert_eq!((first.id.map(Str::raw), first.timestamp), (Some("7"), Some(5)));
         assert_eq!(first.extracted_fields, Some(r#"{"k":"v"}"#));
@@ -444,7 +562,9 @@ mod tests {
     #[test]
     fn an_envelope_of_an_unknown_type_or_without_events_is_refused() {
         assert_eq!(read(&ENVELOPE.replace("DATA_", "OTHER_")), Err(DecodeError::MessageType { index: 0 }));
-        for events in ["null", "\"x\"", "{}", "[1]", "[{}]", r#"[{"id":"1","message":7}]"#] {
+        for events in
+            ["null", "\"x\"", "{}", "[1]", "[{}]", r#"[{"id":"1","message":7}]"#, r#"[{"message":"a","message":"b"}]"#]
+        {
             let text = ENVELOPE.replace(r#"[{"id":"1","timestamp":1795287540123,"message":"m"}]"#, events);
             assert_eq!(read(&text), Err(DecodeError::LogEvents { index: 0 }), "{events}");
         }
@@ -470,6 +590,64 @@ mod tests {
         bare(r#"{"messageType":"CONNECT","requestId":"1"}"#, &[(0, r#"{"messageType":"CONNECT","requestId":"1"}"#)]);
         bare(r#"{"status":-}"#, &[(0, r#"{"status":-}"#)]);
         bare("[[[[", &[(0, "[[[[")]);
+    }
+
+    #[test]
+    fn json_objects_back_to_back_are_lines_each() {
+        bare(r#"{"a":1}{"b":2}"#, &[(0, r#"{"a":1}"#), (1, r#"{"b":2}"#)]);
+        bare(
+            "{\"a\":\"}{\"} {\"b\":{\"c\":{}}}\t{}\n\n{\"d\":4}\r\n",
+            &[(0, "{\"a\":\"}{\"}"), (1, "{\"b\":{\"c\":{}}}"), (2, "{}"), (4, "{\"d\":4}\r")],
+        );
+        bare(r#"{"a":1}{"b":"#, &[(0, r#"{"a":1}"#), (1, r#"{"b":"#)]);
+        // What is no run of JSON objects stays one line.
+        for line in [r#"{"a":"}{"}"#, r#"{"a":{}},{"b":2}"#, "{a}{b}", r#"{"a":{}{}}"#, r#"{"a":1}x{"b":2}"#, "x{}{}"] {
+            bare(line, &[(0, line)]);
+        }
+        let many = "{}".repeat(100_000);
+        assert_eq!(lines(&many).count(), 100_000);
+    }
+
+    #[test]
+    fn an_envelope_that_says_something_twice_is_refused() {
+        for key in USED_KEYS {
+            for second in ["null", "\"DATA_MESSAGE\"", "[]", r#"[{"id":"2","timestamp":1795287540123,"message":"n"}]"#]
+            {
+                let text = format!("{},\"{key}\":{second}}}", ENVELOPE.strip_suffix('}').expect("an object"));
+                assert_eq!(read(&text), Err(DecodeError::Repeated { index: 0, key }), "{text}");
+                let second = format!("{ENVELOPE}{text}");
+                assert_eq!(read(&second), Err(DecodeError::Repeated { index: 1, key }));
+            }
+        }
+        let text = ENVELOPE.replace("\"logEvents\"", "\"log\\u0045vents\":[],\"logEvents\"");
+        assert_eq!(read(&text), Err(DecodeError::Repeated { index: 0, key: "logEvents" }));
+        // What decides nothing may stand there as often as it likes.
+        envelopes(&ENVELOPE.replace("\"subscriptionFilters\"", "\"x\":1,\"x\":2,\"subscriptionFilters\""), 1);
+    }
+
+    #[test]
+    fn events_beyond_those_kept_are_read_again_when_it_is_their_turn() {
+        for (first, second) in [(1, 1), (MAX_EVENTS_KEPT - 1, 2), (MAX_EVENTS_KEPT, 3), (MAX_EVENTS_KEPT + 5, 2)] {
+            let mut number = 0;
+            let mut envelope = |count: usize| {
+                let events: Vec<String> = (0..count)
+                    .map(|at| {
+                        number += 1;
+                        let space = if at % 7 == 0 { " " } else { "" };
+                        format!(r#"{{"id":"{number}","timestamp":1,{space}"message":"m"}}"#)
+                    })
+                    .collect();
+                format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{}],"logGroup":"g"}}"#, events.join(" , "))
+            };
+            let text = envelope(first) + &envelope(second);
+            let Ok(Content::Envelopes(envelopes)) = read(&text) else { panic!("envelopes") };
+            assert_eq!(envelopes.iter().map(|envelope| envelope.events.len()).collect::<Vec<_>>(), [first, second]);
+            assert!(envelopes.iter().map(|envelope| envelope.events.kept.len()).sum::<usize>() <= MAX_EVENTS_KEPT);
+            let ids = envelopes.into_iter().flat_map(|envelope| envelope.events).map(|event| event.id.map(Str::raw));
+            assert!(ids.eq(
+                (1..=first + second).map(|id| id.to_string()).collect::<Vec<_>>().iter().map(|id| Some(id.as_str()))
+            ));
+        }
     }
 
     proptest! {

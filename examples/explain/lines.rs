@@ -57,7 +57,7 @@ pub(crate) fn explain(
             let mut position = 0;
             for envelope in &envelopes {
                 let origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
-                for event in &envelope.events {
+                for event in envelope.events {
                     let head = Head {
                         id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
                         timestamp: event.timestamp.and_then(event::valid_timestamp).unwrap_or(now),

@@ -109,7 +109,7 @@ impl<'a> Str<'a> {
                 Some('u') => {
                     let (character, length) = unicode_escape(escape);
                     out.push(character);
-                    rest = escape.get(length..).unwrap_or_default();
+                    rest = escape.get(length..).expect("an escape is ASCII and ends within the text");
                     continue;
                 }
                 Some(other) => out.push(other),
@@ -138,11 +138,14 @@ fn unicode_escape(text: &str) -> (char, usize) {
     }
 }
 
+/// Why a slice from a cursor's position on exists.
+const WITHIN: &str = "a cursor stays within its text";
+
 /// A position in a JSON text. Each method reads one thing and moves past it; on an error the position is where it was found.
 ///
 /// An array or object is walked by [`open`](Self::open), then [`next_key`](Self::next_key) or
 /// [`next_element`](Self::next_element) until they return `None` or `false`, reading or skipping each value in between.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor<'a> {
     text: &'a str,
     at: usize,
@@ -164,7 +167,7 @@ impl<'a> Cursor<'a> {
     /// Returns what has not been read.
     #[must_use]
     pub fn rest(&self) -> &'a str {
-        self.text.get(self.at..).unwrap_or_default()
+        self.text.get(self.at..).expect("a cursor stands between two characters")
     }
 
     /// Moves past this text if it comes next, and returns whether it does.
@@ -271,14 +274,14 @@ impl<'a> Cursor<'a> {
             None => return Err(self.error(JsonErrorKind::Eof)),
         }
         let start = self.at;
-        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let rest = self.text.as_bytes().get(start..).expect(WITHIN);
         let plain = plain_run(rest);
         let escaped = rest.get(plain) != Some(&b'"');
-        match if escaped { string_end(rest.get(plain..).unwrap_or_default()) } else { Some(0) } {
+        match if escaped { string_end(rest.get(plain..).expect(WITHIN)) } else { Some(0) } {
             Some(length) => self.at = start + plain + length,
             None => self.walk_string(start)?,
         }
-        let raw = self.text.get(start..self.at).unwrap_or_default();
+        let raw = self.text.get(start..self.at).expect("a string lies between two quotes");
         self.at += 1;
         Ok(Str { raw, escaped })
     }
@@ -287,7 +290,7 @@ impl<'a> Cursor<'a> {
     fn walk_string(&mut self, start: usize) -> Result<(), JsonError> {
         self.at = start;
         loop {
-            self.at += plain_run(self.text.as_bytes().get(self.at..).unwrap_or_default());
+            self.at += plain_run(self.text.as_bytes().get(self.at..).expect(WITHIN));
             match self.byte() {
                 Some(b'"') => return Ok(()),
                 Some(b'\\') => self.escape()?,
@@ -333,7 +336,7 @@ impl<'a> Cursor<'a> {
         self.peek_byte();
         let start = self.at;
         self.skip()?;
-        Ok(self.text.get(start..self.at).unwrap_or_default())
+        Ok(self.text.get(start..self.at).expect("a value starts and ends with ASCII"))
     }
 
     /// Moves past a value of any kind. Iterative: the depth costs a bit, not a stack frame.
@@ -407,7 +410,7 @@ impl<'a> Cursor<'a> {
             }
             self.digits()?;
         }
-        Ok(self.text.get(start..self.at).unwrap_or_default())
+        Ok(self.text.get(start..self.at).expect("a number is ASCII"))
     }
 
     fn digits(&mut self) -> Result<(), JsonError> {
@@ -454,6 +457,35 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Returns the length of a JSON text without the white space between its tokens; of any other text, its length.
+#[must_use]
+pub fn compact_len(text: &str) -> usize {
+    let mut cursor = Cursor::new(text);
+    if cursor.value().is_err() || !cursor.at_end() {
+        return text.len();
+    }
+    let (mut length, mut in_string, mut is_escaped) = (0, false, false);
+    for byte in text.bytes() {
+        let is_blank = !in_string && matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        length += usize::from(!is_blank);
+        in_string ^= byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+    length
+}
+
+/// Writes JSON without the white space between its tokens.
+pub fn write_compact(out: &mut Vec<u8>, json: &str) {
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in json.bytes() {
+        if in_string || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            out.push(byte);
+        }
+        in_string ^= byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+}
+
 /// Writes `text` as a JSON string, quotes included.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -478,7 +510,8 @@ pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
             0x0c => out.extend_from_slice(b"\\f"),
             _ => {
                 out.extend_from_slice(b"\\u00");
-                let digits = [byte >> 4, byte & 15].map(|digit| HEX.get(usize::from(digit)).copied().unwrap_or(b'0'));
+                let digits =
+                    [byte >> 4, byte & 15].map(|digit| HEX.get(usize::from(digit)).copied().expect("four bits"));
                 out.extend_from_slice(&digits);
             }
         }
@@ -517,6 +550,23 @@ mod tests {
         decodes(r"a\ud83db", "a\u{fffd}b");
         decodes(r"\ude00", "\u{fffd}");
         decodes(r"\ud83d\u0041", "\u{fffd}A");
+    }
+
+    #[test]
+    fn blanks_between_tokens_are_what_compact_json_lacks() {
+        for (text, compact) in [
+            (" { \"a b\" :\t[ 1 , \"\\\" \\\\\" ] }\r\n", "{\"a b\":[1,\"\\\" \\\\\"]}"),
+            ("[]", "[]"),
+            (" \" \" ", "\" \""),
+        ] {
+            let mut out = Vec::new();
+            write_compact(&mut out, text);
+            assert_eq!(String::from_utf8_lossy(&out), compact);
+            assert_eq!(compact_len(text), compact.len(), "{text}");
+        }
+        for text in ["", " ", "a b", "{ \"a\" : - }", "{} {}", "\" "] {
+            assert_eq!(compact_len(text), text.len(), "{text}");
+        }
     }
 
     #[test]
