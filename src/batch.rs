@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
@@ -61,12 +62,23 @@ pub struct Limits {
 
 /// An event that is larger than a body may be, alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("an event of {bytes} bytes with its framing does not fit into a body of {cap} bytes (MAX_BATCH_BYTES)")]
-pub struct Oversized {
-    /// Size of the body that would hold the event alone.
-    pub bytes: usize,
-    /// The cap.
-    pub cap: usize,
+pub enum Oversized {
+    /// The event was written and does not fit.
+    #[error("an event of {bytes} bytes with its framing does not fit into a body of {cap} bytes (MAX_BATCH_BYTES)")]
+    Event {
+        /// Size of the body that would hold the event alone.
+        bytes: usize,
+        /// The cap.
+        cap: usize,
+    },
+    /// The event was not written: it would be larger by far.
+    #[error("an event of {bytes} bytes of text is far from fitting into a body of {cap} bytes (MAX_BATCH_BYTES)")]
+    Text {
+        /// Size of the text that the event would be made of.
+        bytes: usize,
+        /// The cap.
+        cap: usize,
+    },
 }
 
 /// Fills bodies one after the other.
@@ -77,13 +89,14 @@ pub struct Packer {
     body: Vec<u8>,
     ids: Vec<u8>,
     entries: Vec<Entry>,
+    log_groups: LogGroups,
 }
 
 impl Packer {
     /// Starts with an empty body.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, body: Vec::new(), ids: Vec::new(), entries: Vec::new() }
+        Self { limits, body: Vec::new(), ids: Vec::new(), entries: Vec::new(), log_groups: LogGroups::default() }
     }
 
     /// Adds the event that `write` writes. Returns the body before it, if the event did not fit into that any more.
@@ -93,6 +106,7 @@ impl Packer {
     pub fn push(
         &mut self,
         id: &str,
+        log_group: &Arc<str>,
         shares: &[Share],
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Option<Batch>, Oversized> {
@@ -107,7 +121,7 @@ impl Packer {
         // One byte ends the body: the closing bracket, or the event's own line feed.
         let full = self.limits.max_events.is_some_and(|max| self.entries.len() >= max.get());
         if !full && self.body.len() < self.limits.max_bytes {
-            self.end(id, shares);
+            self.end(id, log_group, shares);
             return Ok(None);
         }
         let frame = match self.limits.format {
@@ -117,20 +131,20 @@ impl Packer {
         let alone = frame.len() + self.body.len() - start + 1;
         if alone > self.limits.max_bytes {
             self.body.truncate(before);
-            return Err(Oversized { bytes: alone, cap: self.limits.max_bytes });
+            return Err(Oversized::Event { bytes: alone, cap: self.limits.max_bytes });
         }
         // What one body took is a good guess for the next.
         let mut next = Vec::with_capacity(self.body.len());
         next.extend_from_slice(frame);
-        next.extend_from_slice(self.body.get(start..).unwrap_or_default());
+        next.extend_from_slice(self.body.get(start..).expect("the event was written behind what was there"));
         self.body.truncate(before);
         let batch = self.close(next);
-        self.end(id, shares);
+        self.end(id, log_group, shares);
         Ok(batch)
     }
 
     /// Makes the event that was written part of the open body.
-    fn end(&mut self, id: &str, shares: &[Share]) {
+    fn end(&mut self, id: &str, log_group: &Arc<str>, shares: &[Share]) {
         let end = self.body.len();
         if self.limits.format == PayloadFormat::Ndjson {
             self.body.push(b'\n');
@@ -141,7 +155,17 @@ impl Packer {
             [share] => Shares::One(*share),
             shares => Shares::Several(shares.into()),
         };
+        self.log_groups.note(self.entries.len(), log_group);
         self.entries.push(Entry { end, id_end: self.ids.len(), shares });
+    }
+
+    /// Takes away what stands behind the last whole event: an event whose writing has panicked.
+    pub fn undo(&mut self) {
+        let line_feed = usize::from(self.limits.format == PayloadFormat::Ndjson);
+        let (end, id_end) = self.entries.last().map_or((0, 0), |last| (last.end + line_feed, last.id_end));
+        self.body.truncate(end);
+        self.ids.truncate(id_end);
+        self.log_groups.truncate(self.entries.len());
     }
 
     /// Closes the open body, if there is anything in it, and goes on with `next`.
@@ -149,20 +173,25 @@ impl Packer {
         let mut body = std::mem::replace(&mut self.body, next);
         let ids = std::mem::take(&mut self.ids);
         let entries = std::mem::take(&mut self.entries);
+        let log_groups = std::mem::take(&mut self.log_groups);
         if entries.is_empty() {
             return None;
         }
         if self.limits.format == PayloadFormat::Json {
             body.push(b']');
         }
-        Some(Batch { format: self.limits.format, body: body.into(), ids, entries })
+        Some(Batch { format: self.limits.format, body: body.into(), ids, entries, log_groups })
     }
 
     /// Returns the event that was added last, as it was written.
+    ///
+    /// # Panics
+    /// If there is none.
     #[must_use]
     pub fn last_event(&self) -> &[u8] {
-        let Some(last) = self.entries.len().checked_sub(1) else { return &[] };
-        self.body.get(bounds(self.limits.format, &self.entries, &(last..last + 1))).unwrap_or_default()
+        let last = self.entries.len().checked_sub(1).expect("an event was added");
+        let bounds = bounds(self.limits.format, &self.entries, &(last..last + 1));
+        self.body.get(bounds).expect("an event's end is noted when it is written")
     }
 
     /// Returns the open body, if there is anything in it.
@@ -174,14 +203,42 @@ impl Packer {
 
 /// Where the events of `range` stand in a body, framing around them left out.
 fn bounds(format: PayloadFormat, entries: &[Entry], range: &Range<usize>) -> Range<usize> {
-    let end_of = |index: usize| entries.get(index).map(|entry| entry.end);
+    let end_before = |index: usize| index.checked_sub(1).map(|last| entry(entries, last).end);
     // One byte stands between two events: a comma, or the line feed of the first.
-    let start = match (range.start.checked_sub(1).and_then(end_of), format) {
+    let start = match (end_before(range.start), format) {
         (Some(before), _) => before + 1,
         (None, PayloadFormat::Json) => 1,
         (None, PayloadFormat::Ndjson) => 0,
     };
-    start..range.end.checked_sub(1).and_then(end_of).unwrap_or(start)
+    start..end_before(range.end).unwrap_or(start)
+}
+
+fn entry(entries: &[Entry], index: usize) -> &Entry {
+    entries.get(index).expect("a range of a batch's events lies within the batch")
+}
+
+/// The log groups of a body's events: each where it follows another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct LogGroups(Vec<(usize, Arc<str>)>);
+
+impl LogGroups {
+    /// Notes the log group of the event at `index`, which follows all that were noted.
+    fn note(&mut self, index: usize, log_group: &Arc<str>) {
+        if self.0.last().is_none_or(|(_, last)| !Arc::ptr_eq(last, log_group)) {
+            self.0.push((index, Arc::clone(log_group)));
+        }
+    }
+
+    /// Forgets the events from `index` on.
+    fn truncate(&mut self, index: usize) {
+        self.0.truncate(self.0.partition_point(|(first, _)| *first < index));
+    }
+
+    fn of(&self, index: usize) -> &str {
+        let behind = self.0.partition_point(|(first, _)| *first <= index);
+        let (_, log_group) = behind.checked_sub(1).and_then(|last| self.0.get(last)).expect("every event has one");
+        log_group
+    }
 }
 
 /// A body that is ready to be sent, and what it carries.
@@ -192,6 +249,7 @@ pub struct Batch {
     /// The events' ids in order, each followed by a line feed.
     ids: Vec<u8>,
     entries: Vec<Entry>,
+    log_groups: LogGroups,
 }
 
 impl Batch {
@@ -202,9 +260,28 @@ impl Batch {
         self.entries.len()
     }
 
+    /// Returns the id of the event at `index`.
+    ///
+    /// # Panics
+    /// As all that follows: if there is no such event.
+    #[must_use]
+    pub fn id(&self, index: usize) -> &str {
+        // A line feed ends each id.
+        let id = self.ids_of(&(index..index + 1)).strip_suffix(b"\n");
+        id.and_then(|id| std::str::from_utf8(id).ok()).expect("ids are text that a line feed ends")
+    }
+
+    /// Returns the name of the log group of the event at `index`; empty where it is not known.
+    #[must_use]
+    pub fn log_group(&self, index: usize) -> &str {
+        assert!(index < self.len(), "an event of the batch");
+        self.log_groups.of(index)
+    }
+
     /// Returns which lines of which records the events of `range` carry.
     pub fn shares(&self, range: Range<usize>) -> impl Iterator<Item = Share> {
-        self.entries.get(range).unwrap_or_default().iter().flat_map(|entry| entry.shares.as_slice().iter().copied())
+        let entries = self.entries.get(range).expect("a range of a batch's events lies within the batch");
+        entries.iter().flat_map(|entry| entry.shares.as_slice().iter().copied())
     }
 
     /// Returns the body that holds the events of `range`: the batch's own where that is all of them.
@@ -216,7 +293,7 @@ impl Batch {
         let events = bounds(self.format, &self.entries, range);
         match self.format {
             PayloadFormat::Json => {
-                let events = self.body.get(events).unwrap_or_default();
+                let events = self.body.get(events).expect("an event's end is noted when it is written");
                 [b"[", events, b"]"].concat().into()
             }
             PayloadFormat::Ndjson => self.body.slice(events.start..=events.end),
@@ -228,10 +305,14 @@ impl Batch {
     /// Lowercase hex of SHA-256 over their ids in order, each followed by a line feed.
     #[must_use]
     pub fn idempotency_key(&self, range: &Range<usize>) -> String {
-        let end_of = |index: usize| self.entries.get(index).map_or(0, |entry| entry.id_end);
-        let start = range.start.checked_sub(1).map_or(0, end_of);
-        let end = range.end.checked_sub(1).map_or(0, end_of);
-        hex(digest(&SHA256, self.ids.get(start..end).unwrap_or_default()).as_ref(), 32)
+        hex(digest(&SHA256, self.ids_of(range)).as_ref(), 32)
+    }
+
+    /// Returns the ids of the events of `range`, a line feed behind each.
+    fn ids_of(&self, range: &Range<usize>) -> &[u8] {
+        let end_before = |index: usize| index.checked_sub(1).map_or(0, |last| entry(&self.entries, last).id_end);
+        let ids = self.ids.get(end_before(range.start)..end_before(range.end));
+        ids.expect("an id's end is noted when it is written")
     }
 }
 
@@ -251,14 +332,16 @@ mod tests {
     /// Packs the events; an oversized one becomes its size.
     fn pack(limits: Limits, events: &[String]) -> (Vec<Batch>, Vec<usize>) {
         let mut packer = Packer::new(limits);
+        let groups = ["a", "b"].map(Arc::from);
         let (mut batches, mut oversized) = (Vec::new(), Vec::new());
         for (index, event) in events.iter().enumerate() {
-            match packer.push(&index.to_string(), &[SHARE], |out| out.extend_from_slice(event.as_bytes())) {
+            let log_group = if index % 3 == 2 { &groups[1] } else { &groups[0] };
+            match packer.push(&index.to_string(), log_group, &[SHARE], |out| out.extend_from_slice(event.as_bytes())) {
                 Ok(batch) => {
                     assert_eq!(packer.last_event(), event.as_bytes());
                     batches.extend(batch);
                 }
-                Err(error) => oversized.push(error.bytes),
+                Err(Oversized::Event { bytes, .. } | Oversized::Text { bytes, .. }) => oversized.push(bytes),
             }
         }
         batches.extend(packer.finish());
@@ -334,6 +417,53 @@ mod tests {
             assert_eq!(batch.idempotency_key(&(1..3)), hex(&Sha256::digest(b"1\n2\n"), 32));
             assert_eq!(batch.idempotency_key(&(0..1)), hex(&Sha256::digest(b"0\n"), 32));
         }
+    }
+
+    #[test]
+    fn a_batch_tells_the_id_the_log_group_and_the_record_of_each_event() {
+        let events: Vec<String> = (0..5).map(|event| event.to_string()).collect();
+        let limits = Limits { max_events: NonZeroUsize::new(3), ..limits(PayloadFormat::Json, 100) };
+        let told: Vec<(String, String)> = pack(limits, &events)
+            .0
+            .iter()
+            .flat_map(|batch| {
+                (0..batch.len()).map(|index| (batch.id(index).to_owned(), batch.log_group(index).to_owned()))
+            })
+            .collect();
+        let expected = [("0", "a"), ("1", "a"), ("2", "b"), ("3", "a"), ("4", "a")];
+        assert_eq!(told, expected.map(|(id, group)| (id.to_owned(), group.to_owned())));
+    }
+
+    #[test]
+    fn an_event_that_was_left_half_written_is_undone() {
+        let group = Arc::from("g");
+        for format in [PayloadFormat::Json, PayloadFormat::Ndjson] {
+            let mut packer = Packer::new(limits(format, 100));
+            let mut whole = Packer::new(limits(format, 100));
+            for (index, event) in ["1", "22"].into_iter().enumerate() {
+                let torn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    drop(packer.push("torn", &Arc::from("torn"), &[SHARE], |out| {
+                        out.extend_from_slice(b"half");
+                        std::panic::resume_unwind(Box::new(()));
+                    }));
+                }));
+                assert!(torn.is_err());
+                packer.undo();
+                for packer in [&mut packer, &mut whole] {
+                    let write = |out: &mut Vec<u8>| out.extend_from_slice(event.as_bytes());
+                    assert_eq!(packer.push(&index.to_string(), &group, &[SHARE], write), Ok(None));
+                }
+            }
+            packer.undo();
+            assert_eq!(packer.finish(), whole.finish());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "within the batch")]
+    fn a_range_beyond_the_batch_is_no_body() {
+        let (batches, _) = pack(limits(PayloadFormat::Json, 100), &["1".to_owned(), "2".to_owned()]);
+        drop(batches[0].body(&(1..3)));
     }
 
     proptest! {

@@ -25,7 +25,7 @@ const EXECUTION_LOG_GROUP: &str = "API-Gateway-Execution-Logs_";
 pub struct Origin {
     /// `,"owner":…,"logGroup":…,"logStream":…`, as far as they are known.
     json: Vec<u8>,
-    log_group: String,
+    log_group: Arc<str>,
     api_id: Option<String>,
     stage: Option<String>,
 }
@@ -44,12 +44,12 @@ impl Origin {
             .map(|(api_id, stage)| (api_id.to_owned(), stage.to_owned()))
             .filter(|(api_id, stage)| !api_id.is_empty() && !stage.is_empty())
             .unzip();
-        Self { json, log_group: log_group.to_owned(), api_id, stage }
+        Self { json, log_group: log_group.into(), api_id, stage }
     }
 
     /// Returns the name of the log group; empty where it is not known.
     #[must_use]
-    pub fn log_group(&self) -> &str {
+    pub fn log_group(&self) -> &Arc<str> {
         &self.log_group
     }
 
@@ -91,8 +91,14 @@ impl Head<'_> {
     pub fn held_bytes(&self) -> usize {
         let Origin { json, log_group, api_id, stage } = self.origin.as_ref();
         let names = [api_id, stage].into_iter().flatten().map(String::len).sum::<usize>();
-        let origin = size_of::<Origin>() + json.capacity() + log_group.capacity() + names;
+        let origin = size_of::<Origin>() + json.capacity() + log_group.len() + names;
         origin + self.id.len() + self.extracted_fields.as_ref().map_or(0, |fields| fields.len())
+    }
+
+    /// Returns how many bytes of text the head brings into its event, about.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.id.len() + self.origin.json.len() + self.extracted_fields.as_ref().map_or(0, |fields| fields.len())
     }
 
     /// Writes the event of an access-log line.
@@ -219,7 +225,8 @@ pub fn valid_timestamp(milliseconds: i64) -> Option<i64> {
 
 /// Writes a time as RFC 3339 in UTC with milliseconds.
 fn write_timestamp(milliseconds: i64, out: &mut Vec<u8>) {
-    let time = Offset::UTC.to_datetime(Timestamp::from_millisecond(milliseconds).unwrap_or_default());
+    let time = Timestamp::from_millisecond(milliseconds).expect("a head's time has a form: see `valid_timestamp`");
+    let time = Offset::UTC.to_datetime(time);
     let (year, month, day) = (time.year().unsigned_abs(), time.month().unsigned_abs(), time.day().unsigned_abs());
     let [hour, minute, second] = [time.hour(), time.minute(), time.second()].map(i8::unsigned_abs);
     let millisecond = time.millisecond().unsigned_abs();

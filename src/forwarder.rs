@@ -70,7 +70,7 @@ impl Forwarder {
     pub async fn handle(&self, event: &FirehoseEvent<'_>, now: i64, deadline: Deadline) -> (FirehoseResponse, Summary) {
         let start = Instant::now();
         let invocation = self.delivery.start(deadline);
-        let mut intake = Intake::new(&self.settings, event.records.len());
+        let mut intake = Intake::new(&self.settings, event);
         let mut deliveries = Deliveries::new(self, &invocation);
         let mut buffers = Buffers::default();
         for (index, record) in event.records.iter().enumerate() {
@@ -156,7 +156,7 @@ impl<'a> Deliveries<'a> {
     }
 
     /// Starts a delivery; waits before it while as many as allowed are under way.
-    async fn start(&mut self, batch: Batch, ledger: &mut Ledger) {
+    async fn start(&mut self, batch: Batch, ledger: &mut Ledger<'_>) {
         let (forwarder, invocation) = (self.forwarder, self.invocation);
         self.is_begun = true;
         self.renew_if_due();
@@ -187,7 +187,7 @@ impl<'a> Deliveries<'a> {
         }
     }
 
-    async fn next(&mut self, ledger: &mut Ledger) {
+    async fn next(&mut self, ledger: &mut Ledger<'_>) {
         let start = Instant::now();
         let done = self.under_way.next().await;
         self.waited += start.elapsed();
@@ -196,7 +196,7 @@ impl<'a> Deliveries<'a> {
         }
     }
 
-    fn enter(&mut self, done: Done, ledger: &mut Ledger) {
+    fn enter(&mut self, done: Done, ledger: &mut Ledger<'_>) {
         if let Done::Batch(batch, accepted) = done {
             self.batches -= 1;
             for range in accepted {
@@ -206,7 +206,7 @@ impl<'a> Deliveries<'a> {
     }
 
     /// Waits for all deliveries, and a little for a renewal that is still under way.
-    async fn finish(&mut self, ledger: &mut Ledger) {
+    async fn finish(&mut self, ledger: &mut Ledger<'_>) {
         while self.batches > 0 {
             self.next(ledger).await;
         }

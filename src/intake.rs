@@ -1,29 +1,38 @@
 //! The records of one invocation taken in: from their lines to bodies that are ready to be sent.
 //!
 //! Nothing here waits. [`Intake::fill`] goes on until a body is full and hands that over, so that whoever sends it decides when
-//! to go on; what is in memory is one record and one open body, not an event.
+//! to go on; what is in memory is one record, one open body and 16 MiB of requests, not an event.
+//!
+//! A fault of our own code costs what met it and nothing else. Firehose answers a function that fails with the whole batch
+//! again; so a panic is caught around the reading of a record and around the writing of a request, what was half written is
+//! undone, and the record is entered as failed like one that cannot be read.
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::vec;
 
 use crate::access_log::{AccessLog, Learned};
 use crate::archive::Archives;
-use crate::batch::{Batch, Limits, Packer, Share};
+use crate::batch::{Batch, Limits, Oversized, Packer, Share};
 use crate::config::{Archive, DeliverySettings, Settings};
 use crate::event::{self, Head, Ids, Origin};
 use crate::execution_log::{Request, Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
-use crate::json::Str;
+use crate::json::{self, Str};
 use crate::ledger::{Ledger, Totals};
 use crate::subscription::{self, Buffers, Content, Envelope, Events, Lines};
+
+/// Text of one event up to which it is read and written in any case: the memory for it is always there. A longer one is first
+/// measured: if it cannot fit into a body, its millions of keys are not read at all.
+const LONG_EVENT_BYTES: usize = 2 << 20;
 
 /// What an invocation has taken in, and its books.
 pub struct Intake<'a> {
     settings: &'a Settings,
     /// The invocation's books: whoever sends a body enters there what was accepted.
-    pub ledger: Ledger,
+    pub ledger: Ledger<'a>,
     packer: Packer,
     stitcher: Stitcher<Head<'static>>,
     /// Lines that the stitcher has taken.
@@ -56,6 +65,16 @@ enum Rest<'a> {
     Envelopes { origin: Arc<Origin>, events: Events<'a>, envelopes: vec::IntoIter<Envelope<'a>> },
 }
 
+/// Why the reading of a record has stopped.
+enum Stop {
+    /// A body is full.
+    Full(Batch),
+    /// Open requests take too much memory.
+    Excess,
+    /// The record is read to its end.
+    End,
+}
+
 /// A log line as it stands in a record.
 #[derive(Clone, Copy)]
 enum Line<'a> {
@@ -64,19 +83,28 @@ enum Line<'a> {
     Message(Str<'a>),
 }
 
+impl Line<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Bare(line) => line.len(),
+            Self::Message(raw) => raw.raw().len(),
+        }
+    }
+}
+
 impl<'a> Intake<'a> {
-    /// Opens the books for so many records.
+    /// Opens the books for the records of an event.
     #[must_use]
-    pub fn new(settings: &'a Settings, records: usize) -> Self {
+    pub fn new(settings: &'a Settings, event: &'a FirehoseEvent<'a>) -> Self {
         let DeliverySettings { format, max_batch_bytes, max_batch_events, .. } = settings.delivery;
         let limits = Limits { format, max_bytes: max_batch_bytes, max_events: max_batch_events };
         Self {
             settings,
-            ledger: Ledger::open(records),
+            ledger: Ledger::open(event),
             packer: Packer::new(limits),
             stitcher: Stitcher::new(Head::held_bytes),
             stitched: 0,
-            archives: (settings.archive == Archive::Structured).then(|| Archives::new(records)),
+            archives: (settings.archive == Archive::Structured).then(|| Archives::new(event.records.len())),
             message: String::new(),
             learned: Learned::default(),
         }
@@ -92,9 +120,26 @@ impl<'a> Intake<'a> {
         now: i64,
         buffers: &'r mut Buffers,
     ) -> Option<Reading<'r>> {
-        let decoded = subscription::decode(record, self.settings.max_record_bytes, buffers);
-        let content = decoded.and_then(|decoded| Ok((decoded, subscription::read(decoded.text)?)));
-        let (decoded, content) = content.map_err(|error| self.ledger.unreadable(index, &record.id, &error)).ok()?;
+        let cap = self.settings.max_record_bytes;
+        let opened = catch_unwind(AssertUnwindSafe(move || {
+            // What is read borrows them for longer than this closure runs.
+            let buffers = buffers;
+            #[cfg(test)]
+            tests::may_panic("open", record.id.as_bytes());
+            let decoded = subscription::decode(record, cap, buffers)?;
+            Ok((decoded, subscription::read(decoded.text)?))
+        }));
+        let (decoded, content) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => {
+                self.ledger.unreadable(index, &error);
+                return None;
+            }
+            Err(_) => {
+                self.ledger.broken(index);
+                return None;
+            }
+        };
         self.ledger.decoded(decoded.bytes.len(), decoded.text.len());
         let origin = Arc::new(Origin::default());
         let rest = match content {
@@ -117,9 +162,15 @@ impl<'a> Intake<'a> {
                     return Some(full);
                 }
             }
-            let Some((head, line)) = self.next(reading) else { break };
-            if let Some(full) = self.line(reading.record, &head, line) {
-                return Some(full);
+            match catch_unwind(AssertUnwindSafe(|| self.read_on(reading))) {
+                Ok(Stop::Full(full)) => return Some(full),
+                Ok(Stop::Excess) => {}
+                Ok(Stop::End) => break,
+                Err(_) => {
+                    self.packer.undo();
+                    self.ledger.broken(reading.record);
+                    break;
+                }
             }
         }
         // Requests that are still open may yet give the record an event.
@@ -129,6 +180,18 @@ impl<'a> Intake<'a> {
             archives.close(reading.record);
         }
         None
+    }
+
+    fn read_on(&mut self, reading: &mut Reading<'_>) -> Stop {
+        while let Some((head, line)) = self.next(reading) {
+            if let Some(full) = self.line(reading.record, &head, line) {
+                return Stop::Full(full);
+            }
+            if self.stitcher.is_excessive() {
+                return Stop::Excess;
+            }
+        }
+        Stop::End
     }
 
     /// Enters that a record is not read to its end, because the invocation's time is over.
@@ -148,8 +211,18 @@ impl<'a> Intake<'a> {
 
     /// Closes the books: a verdict for each record.
     pub fn settle(self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals) {
+        let so_far = self.ledger.totals();
         let mut archives = self.archives;
-        self.ledger.settle(event, |record| archives.as_mut().and_then(|archives| archives.take(record)))
+        let settled = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            tests::may_panic("settle", event.records.first().map_or(b"", |record| record.id.as_bytes()));
+            self.ledger.settle(|record| archives.as_mut().and_then(|archives| archives.take(record)))
+        }));
+        settled.unwrap_or_else(|_| {
+            let (records_failed, lines_failed) = (so_far.records, so_far.lines);
+            let totals = Totals { records_failed, lines_failed, panics: so_far.panics + 1, ..so_far };
+            (FirehoseResponse::all_failed(event), totals)
+        })
     }
 
     /// Moves to the record's next line.
@@ -188,6 +261,12 @@ impl<'a> Intake<'a> {
     /// Takes one log line: it becomes an event, or part of one.
     fn line(&mut self, record: usize, head: &Head<'_>, line: Line<'_>) -> Option<Batch> {
         self.ledger.line(record, head.timestamp);
+        if head.text_bytes() + line.len() > self.longest()
+            && let Err(error) = self.measure(head, line)
+        {
+            self.ledger.oversized(&head.id, head.origin.log_group(), &[Share { record, lines: 1 }], &error);
+            return None;
+        }
         if head.origin.holds_execution_logs() {
             return self.with_text(line, |intake, line| intake.execution_line(record, head, line));
         }
@@ -201,17 +280,40 @@ impl<'a> Intake<'a> {
         full.unwrap_or_else(|| self.with_text(line, |intake, line| intake.access_line(record, head, line, Some(raw))))
     }
 
+    /// Text of an event that needs no measuring.
+    fn longest(&self) -> usize {
+        LONG_EVENT_BYTES.max(self.settings.delivery.max_batch_bytes)
+    }
+
+    /// Measures the text of a long event: what a line holds with its escapes undone, and without the blanks of JSON.
+    ///
+    /// # Errors
+    /// If there is so much that the event would be far from fitting into a body, though a credential in it may vanish.
+    fn measure(&mut self, head: &Head<'_>, line: Line<'_>) -> Result<(), Oversized> {
+        let fields = head.extracted_fields.as_deref().map_or(0, |fields| fields.len() - json::compact_len(fields));
+        let bytes = head.text_bytes() - fields
+            + self.with_text(line, |_, line| {
+                let line = line.trim_ascii();
+                if line.starts_with('{') { json::compact_len(line) } else { line.len() }
+            });
+        self.message = String::new();
+        if bytes > self.longest() {
+            return Err(Oversized::Text { bytes, cap: self.settings.delivery.max_batch_bytes });
+        }
+        Ok(())
+    }
+
     /// Has a line taken with its escapes undone.
-    fn with_text(&mut self, line: Line<'_>, take: impl FnOnce(&mut Self, &str) -> Option<Batch>) -> Option<Batch> {
+    fn with_text<T>(&mut self, line: Line<'_>, take: impl FnOnce(&mut Self, &str) -> T) -> T {
         match line {
             Line::Bare(line) => take(self, line),
             Line::Message(raw) => {
                 let mut message = std::mem::take(&mut self.message);
                 message.clear();
                 raw.decode_into(&mut message);
-                let full = take(self, &message);
+                let taken = take(self, &message);
                 self.message = message;
-                full
+                taken
             }
         }
     }
@@ -229,9 +331,22 @@ impl<'a> Intake<'a> {
     /// Takes a request that has left the stitcher.
     fn request(&mut self, mut request: Request<Head<'static>>) -> Option<Batch> {
         Head::identify(&mut request);
+        let (bytes, cap) = (request.text_bytes(), self.settings.delivery.max_batch_bytes);
+        if bytes > self.longest() {
+            let error = Oversized::Text { bytes, cap };
+            self.ledger.oversized(&request.head.id, request.head.origin.log_group(), &request.shares, &error);
+            return None;
+        }
         let redactor = &self.settings.redactor;
-        let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
-        self.pack_shares(&request.head.id, &request.shares, write)
+        let packed = catch_unwind(AssertUnwindSafe(|| {
+            let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
+            self.pack_shares(&request.head, &request.shares, write)
+        }));
+        packed.unwrap_or_else(|_| {
+            self.packer.undo();
+            self.ledger.broken_event(&request.shares);
+            None
+        })
     }
 
     /// Takes a line that is most likely one of an access log. `raw` is the line as it stands in an envelope.
@@ -243,6 +358,9 @@ impl<'a> Intake<'a> {
         };
         // Whatever a format takes is an access log; other JSON may be a vended execution record.
         if log.format().is_none() {
+            if is_empty_object(line) {
+                return self.text(record, head, line, &"a JSON object without any field");
+            }
             if let Some(vended) = vended::parse(line) {
                 if head.stitch_vended(&vended, record, &mut self.stitcher).is_ok() {
                     self.stitched += 1;
@@ -270,12 +388,15 @@ impl<'a> Intake<'a> {
     }
 
     fn pack(&mut self, record: usize, head: &Head<'_>, write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
-        self.pack_shares(&head.id, &[Share { record, lines: 1 }], write)
+        self.pack_shares(head, &[Share { record, lines: 1 }], write)
     }
 
     /// Puts an event into the open body. Returns the body before it, if that is full.
-    fn pack_shares(&mut self, id: &str, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
-        match self.packer.push(id, shares, write) {
+    fn pack_shares(&mut self, head: &Head<'_>, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
+        let log_group = head.origin.log_group();
+        #[cfg(test)]
+        let write = tests::may_panic_behind(write);
+        match self.packer.push(&head.id, log_group, shares, write) {
             Ok(full) => {
                 if let (Some(archives), [first, ..]) = (&mut self.archives, shares) {
                     archives.add(first.record, self.packer.last_event());
@@ -283,18 +404,44 @@ impl<'a> Intake<'a> {
                 full
             }
             Err(error) => {
-                self.ledger.oversized(shares, &error);
+                self.ledger.oversized(&head.id, log_group, shares, &error);
                 None
             }
         }
     }
 }
 
+/// Returns whether a line that is a JSON object has nothing in it.
+fn is_empty_object(line: &str) -> bool {
+    line.trim_ascii().strip_prefix('{').is_some_and(|rest| rest.trim_ascii_start().starts_with('}'))
+}
+
 #[cfg(test)]
 mod tests {
+    use base64_simd::STANDARD as BASE64;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::MAX_BATCH_BYTES;
+    use crate::firehose::Verdict;
+
+    /// What makes the code panic in these tests: it stands for whatever fault there is.
+    const FAULT: &str = "f-a-u-l-t";
+
+    /// Panics if the text holds the fault of this place.
+    pub(super) fn may_panic(place: &str, text: &[u8]) {
+        let fault = format!("{FAULT} {place}");
+        assert!(!text.windows(fault.len()).any(|window| window == fault.as_bytes()), "a fault of this test's own");
+    }
+
+    /// Panics behind an event that holds the fault, when it stands in the body and is not yet counted.
+    pub(super) fn may_panic_behind(write: impl FnOnce(&mut Vec<u8>)) -> impl FnOnce(&mut Vec<u8>) {
+        |out| {
+            let before = out.len();
+            write(out);
+            may_panic("write", &out[before..]);
+        }
+    }
 
     fn settings(name: &str, value: &str) -> Settings {
         let read = |asked: &str| match asked {
@@ -307,24 +454,72 @@ mod tests {
     }
 
     fn record(messages: &[String]) -> Record<'static> {
+        record_of("r", "g", messages)
+    }
+
+    fn record_of(id: &str, group: &str, messages: &[String]) -> Record<'static> {
         let events: Vec<String> = messages
             .iter()
             .enumerate()
             .map(|(index, message)| {
-                format!(r#"{{"id":"{index}","timestamp":1795287540123,"message":{}}}"#, serde_json::json!(message))
+                format!(r#"{{"id":"{id}{index}","timestamp":1795287540123,"message":{}}}"#, serde_json::json!(message))
             })
             .collect();
         let envelope = format!(
-            r#"{{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g","logStream":"s","logEvents":[{}]}}"#,
+            r#"{{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"{group}","logStream":"s","logEvents":[{}]}}"#,
             events.join(",")
         );
         let data = base64_simd::STANDARD.encode_to_string(envelope);
-        Record { id: Cow::Borrowed("r"), arrival: None, data: Some(Cow::Owned(data)) }
+        Record { id: Cow::Owned(id.to_owned()), arrival: None, data: Some(Cow::Owned(data)) }
     }
+
+    /// Takes an event in with an API that accepts everything. Returns all bodies, the results and the totals.
+    fn deliver(settings: &Settings, records: Vec<Record<'static>>) -> (Vec<String>, Vec<Verdict>, Totals) {
+        let event = FirehoseEvent { records };
+        let mut intake = Intake::new(settings, &event);
+        let mut buffers = Buffers::default();
+        let mut bodies = Vec::new();
+        let mut accept = |intake: &mut Intake<'_>, batch: Batch| {
+            bodies.push(String::from_utf8(batch.body(&(0..batch.len())).to_vec()).expect("text"));
+            intake.ledger.accepted(batch.shares(0..batch.len()));
+        };
+        for (index, record) in event.records.iter().enumerate() {
+            let Some(mut reading) = intake.open(index, record, 0, &mut buffers) else { continue };
+            while let Some(batch) = intake.fill(&mut reading) {
+                accept(&mut intake, batch);
+            }
+        }
+        while let Some(batch) = intake.flush() {
+            accept(&mut intake, batch);
+        }
+        let (response, totals) = intake.settle(&event);
+        assert!(response.records.iter().map(|answer| &answer.id).eq(event.records.iter().map(|record| &record.id)));
+        (bodies, response.records.iter().map(|answer| answer.result).collect(), totals)
+    }
+
+    /// The messages of all events in bodies.
+    fn messages(bodies: &[String]) -> Vec<String> {
+        let events = bodies.iter().flat_map(|body| {
+            let body: Vec<serde_json::Value> = serde_json::from_str(body).expect("a body is JSON");
+            body
+        });
+        let text = |event: serde_json::Value| match &event["message"] {
+            serde_json::Value::String(text) => text.clone(),
+            _ => event["execution"].to_string(),
+        };
+        events.map(text).collect()
+    }
+
+    fn own(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(ToString::to_string).collect()
+    }
+
+    const EXECUTIONS: &str = "API-Gateway-Execution-Logs_a1/prod";
 
     /// All bodies of a record, and whether each was handed over before the record was read to its end.
     fn bodies(settings: &Settings, record: &Record<'_>) -> Vec<(String, bool)> {
-        let mut intake = Intake::new(settings, 1);
+        let event = FirehoseEvent { records: vec![record.clone()] };
+        let mut intake = Intake::new(settings, &event);
         let mut buffers = Buffers::default();
         let mut reading = intake.open(0, record, 0, &mut buffers).expect("readable");
         let mut bodies = Vec::new();
@@ -345,7 +540,7 @@ mod tests {
         for (index, message) in messages.iter().enumerate() {
             body.push(if index == 0 { b'[' } else { b',' });
             let head = Head {
-                id: Cow::Owned(index.to_string()),
+                id: Cow::Owned(format!("r{index}")),
                 timestamp: 1_795_287_540_123,
                 origin: Arc::clone(&origin),
                 extracted_fields: None,
@@ -364,6 +559,130 @@ mod tests {
         let messages = ["one", "two", "three"].map(str::to_owned);
         let all = bodies(&settings("MAX_BATCH_EVENTS", "2"), &record(&messages));
         assert_eq!(all.iter().map(|(_, early)| *early).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn a_panic_costs_the_record_that_met_it() {
+        let fault = format!("{FAULT} write");
+        let records = vec![
+            record_of("1", "g", &own(&["a", "b"])),
+            record_of("2", "g", &own(&["c", &fault, "never read"])),
+            record_of(&format!("3{FAULT} open"), "g", &own(&["d"])),
+            record_of("4", "g", &own(&["e"])),
+        ];
+        let (bodies, results, totals) = deliver(&settings("", ""), records);
+        // What was read before the fault is delivered, as it may have been handed over already.
+        assert_eq!(messages(&bodies), ["a", "b", "c", "e"]);
+        let (ok, failed) = (Verdict::Dropped, Verdict::ProcessingFailed);
+        assert_eq!(results, [ok, failed, failed, ok]);
+        assert_eq!((totals.panics, totals.records_failed, totals.records_unreadable), (2, 2, 0));
+        assert_eq!(totals.lines, totals.lines_delivered + totals.lines_failed);
+    }
+
+    #[test]
+    fn a_panic_in_the_writing_of_a_request_costs_the_records_that_gave_it_a_line() {
+        let fault = format!("(r-1) {FAULT} write");
+        let records = vec![
+            record_of("1", EXECUTIONS, &own(&["(r-1) News", "(r-2) News"])),
+            record_of("2", EXECUTIONS, &own(&["(r-2) Other news"])),
+            record_of("3", EXECUTIONS, &own(&[&fault])),
+            record_of("4", "g", &own(&["e"])),
+        ];
+        let (bodies, results, totals) = deliver(&settings("", ""), records);
+        assert_eq!(messages(&bodies).len(), 2);
+        let (ok, failed) = (Verdict::Dropped, Verdict::ProcessingFailed);
+        assert_eq!(results, [failed, ok, failed, ok]);
+        assert_eq!((totals.panics, totals.lines_failed), (1, 3));
+    }
+
+    #[test]
+    fn a_request_keeps_the_lines_of_a_record_that_a_panic_has_cost() {
+        let fault = format!("{FAULT} write");
+        let mut torn = record_of("1", EXECUTIONS, &own(&["(r-1) First news"]));
+        let data = |record: &Record<'_>| BASE64.decode_to_vec(record.data.as_deref().expect("data")).expect("base64");
+        let both = [data(&torn), data(&record_of("1-", "g", &[fault]))].concat();
+        torn.data = Some(Cow::Owned(BASE64.encode_to_string(both)));
+        let records = vec![torn, record_of("2", EXECUTIONS, &own(&["(r-1) Second news"]))];
+        let (bodies, results, _) = deliver(&settings("", ""), records);
+        assert_eq!(messages(&bodies), [r#"{"complete":false,"other":["First news","Second news"],"requestId":"r-1"}"#]);
+        assert_eq!(results, [Verdict::ProcessingFailed, Verdict::Dropped]);
+    }
+
+    #[test]
+    fn a_panic_in_the_answer_fails_every_record() {
+        let records = vec![record_of(&format!("{FAULT} settle"), "g", &own(&["a"])), record_of("2", "g", &own(&["b"]))];
+        let (_, results, totals) = deliver(&settings("ARCHIVE", "structured"), records);
+        assert_eq!(results, [Verdict::ProcessingFailed; 2]);
+        assert_eq!((totals.panics, totals.records, totals.records_failed, totals.lines_failed), (1, 2, 2, 2));
+    }
+
+    #[test]
+    fn a_long_event_that_cannot_fit_is_not_read_and_costs_its_record_alone() {
+        let limit = LONG_EVENT_BYTES;
+        let pairs = format!("{{{}}}", vec![r#""k":1"#; limit / 6].join(","));
+        let nested = format!(r#"{{"a":[{}]}}"#, vec![r#"{"k":1}"#; limit / 8].join(","));
+        for line in [&pairs, &nested, &"x".repeat(limit), &format!(r#"{{"a":"{}"}}"#, "x".repeat(limit))] {
+            for group in ["g", EXECUTIONS] {
+                let line = if group == "g" { line.clone() } else { format!("(r-1) {line}") };
+                let records = vec![record_of("1", group, &own(&["a", &line, "b"])), record_of("2", "g", &own(&["c"]))];
+                let (bodies, results, totals) = deliver(&settings("", ""), records);
+                assert_eq!(messages(&bodies), ["a", "b", "c"]);
+                assert_eq!(results, [Verdict::ProcessingFailed, Verdict::Dropped]);
+                assert_eq!((totals.events_oversized, totals.lines, totals.lines_failed), (1, 4, 3));
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_whose_event_fits_is_an_event() {
+        let blanks = format!(r#"{{{}"k":1}}"#, " \n".repeat(LONG_EVENT_BYTES));
+        let secret = format!(r#"{{"password":"{}"}}"#, "x".repeat(MAX_BATCH_BYTES + 1));
+        let (bodies, results, _) = deliver(&settings("", ""), vec![record_of("1", "g", &[blanks, secret])]);
+        assert_eq!(results, [Verdict::Dropped]);
+        assert!(bodies[0].contains(r#""fields":{"k":1}"#) && bodies[0].contains("[REDACTED]"), "{}", bodies[0]);
+        // Six bytes that stand for one.
+        let text = "\\u0041".repeat(LONG_EVENT_BYTES / 6 + 1);
+        let envelope = format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{{"message":"{text}"}}]}}"#);
+        let record = Record { data: Some(Cow::Owned(BASE64.encode_to_string(envelope))), ..record_of("2", "g", &[]) };
+        let (bodies, results, _) = deliver(&settings("", ""), vec![record]);
+        assert_eq!((results, messages(&bodies)[0].len()), (vec![Verdict::Dropped], LONG_EVENT_BYTES / 6 + 1));
+    }
+
+    #[test]
+    fn an_event_is_measured_with_all_that_stands_in_it() {
+        let event = r#"{"id":"§id","timestamp":1,"message":"m","extractedFields":{"k":"§fields"}}"#;
+        for (place, length, fits) in [
+            ("§id", 10, true),
+            ("§id", LONG_EVENT_BYTES, false),
+            ("§fields", 10, true),
+            ("§fields", LONG_EVENT_BYTES, false),
+        ] {
+            let envelope = format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{event}]}}"#);
+            let data = BASE64.encode_to_string(envelope.replace(place, &"x".repeat(length)));
+            let record = Record { data: Some(Cow::Owned(data)), ..record_of("1", "g", &[]) };
+            let (_, results, totals) = deliver(&settings("", ""), vec![record]);
+            assert_eq!(results == [Verdict::Dropped], fits, "{place} {length}");
+            assert_eq!(totals.events_oversized, usize::from(!fits));
+        }
+    }
+
+    #[test]
+    fn requests_leave_while_records_are_read_when_they_take_too_much_memory() {
+        let lines: Vec<String> = (0..40)
+            .map(|number| format!("(r-{number}) Method request body before transformations: {}", "x".repeat(900_000)))
+            .collect();
+        let records: Vec<_> =
+            lines.chunks(10).zip(1..).map(|(lines, id)| record_of(&id.to_string(), EXECUTIONS, lines)).collect();
+        let (bodies, results, totals) = deliver(&settings("", ""), records);
+        assert_eq!((bodies.len(), results), (40, vec![Verdict::Dropped; 4]));
+        assert!((20..30).contains(&totals.requests_released_early), "{}", totals.requests_released_early);
+    }
+
+    #[test]
+    fn an_object_without_a_field_is_text() {
+        let (bodies, ..) = deliver(&settings("", ""), vec![record(&own(&["{}", " { \n } ", "{\"a\":{}}", "{}"]))]);
+        assert_eq!(bodies[0].matches("\"parseError\":\"a JSON object without any field\"").count(), 3);
+        assert!(bodies[0].contains(r#""fields":{"a":{}}"#));
     }
 
     fn any_message() -> impl Strategy<Value = String> {
@@ -386,6 +705,42 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_books_balance_and_bodies_are_whole_whatever_panics(
+            records in prop::collection::vec(
+                (any::<bool>(), prop::bool::weighted(0.1), prop::collection::vec((0..5_u8, 0..9_u8), 0..8)),
+                0..8,
+            ),
+            max_events in 1..5_usize,
+            is_archived in any::<bool>(),
+        ) {
+            let mut settings = settings("MAX_BATCH_EVENTS", &max_events.to_string());
+            settings.archive = if is_archived { Archive::Structured } else { Archive::None };
+            let event: Vec<_> = records.iter().enumerate().map(|(index, (is_execution, is_torn, lines))| {
+                let fault = if *is_torn { format!("{FAULT} open") } else { String::new() };
+                let line = |(request, kind): &(u8, u8)| {
+                    let text = if *kind == 0 { format!("{FAULT} write") } else { format!("text {kind}") };
+                    if *is_execution { format!("(r-{request}) {text}") } else { text }
+                };
+                let group = if *is_execution { EXECUTIONS } else { "g" };
+                record_of(&format!("{index}{fault}"), group, &lines.iter().map(line).collect::<Vec<_>>())
+            }).collect();
+            let (bodies, results, totals) = deliver(&settings, event);
+            let told = messages(&bodies);
+            prop_assert!(told.iter().all(|text| !text.contains(FAULT)));
+            prop_assert_eq!(totals.lines, totals.lines_delivered + totals.lines_failed);
+            prop_assert_eq!(totals.records, totals.records_ok + totals.records_dropped + totals.records_failed);
+            // A request that one record's line has torn fails every record that gave it a line.
+            let torn: Vec<u8> = records.iter().filter(|record| record.0 && !record.1)
+                .flat_map(|record| &record.2).filter(|line| line.1 == 0).map(|line| line.0).collect();
+            for ((is_execution, is_torn, lines), result) in records.iter().zip(results) {
+                let fails = *is_torn || lines.iter().any(|(request, kind)| {
+                    if *is_execution { torn.contains(request) } else { *kind == 0 }
+                });
+                prop_assert_eq!(result == Verdict::ProcessingFailed, fails);
+            }
+        }
+
         #[test]
         fn a_line_is_written_the_same_whatever_came_before(
             messages in prop::collection::vec(any_message(), 1..12),

@@ -7,8 +7,12 @@ use base64_simd::STANDARD as BASE64;
 use tracing::{error, warn};
 
 use crate::batch::{Oversized, Share};
-use crate::firehose::{Answer, FirehoseEvent, FirehoseResponse, MAX_RESPONSE_BYTES, Verdict};
+use crate::firehose::{Answer, FirehoseEvent, FirehoseResponse, MAX_RESPONSE_BYTES, Record, Verdict};
+use crate::log::Brief;
 use crate::subscription::DecodeError;
+
+/// Failures of one kind that are logged one by one. The others are counted in one line.
+const MAX_LOGGED: usize = 3;
 
 /// The account of one record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Totals {
     pub records_failed: usize,
     /// Records with events of the function's own log group, which are not forwarded.
     pub records_own: usize,
+    /// Records that cannot be read.
+    pub records_unreadable: usize,
     /// Records that were not read, or not to their end, because the invocation's time was over.
     pub records_unread: usize,
     /// Bytes of the records, base64 undone.
@@ -65,17 +71,25 @@ pub struct Totals {
 }
 
 /// The books of one invocation.
-#[derive(Debug)]
-pub struct Ledger {
+pub struct Ledger<'a> {
+    records: &'a [Record<'a>],
     accounts: Vec<Account>,
     totals: Totals,
 }
 
-impl Ledger {
-    /// Opens the books for so many records.
+impl<'a> Ledger<'a> {
+    /// Opens the books for the records of an event.
     #[must_use]
-    pub fn open(records: usize) -> Self {
-        Self { accounts: vec![Account::default(); records], totals: Totals { records, ..Totals::default() } }
+    pub fn open(event: &'a FirehoseEvent<'a>) -> Self {
+        let records = event.records.as_slice();
+        let totals = Totals { records: records.len(), ..Totals::default() };
+        Self { records, accounts: vec![Account::default(); records.len()], totals }
+    }
+
+    /// Returns Firehose's name for the record at this index, as much of it as the log shows.
+    #[must_use]
+    pub fn record_id(&self, record: usize) -> Brief<'a> {
+        Brief(self.records.get(record).map_or("", |record| record.id.as_ref()))
     }
 
     /// Enters the size of a record that was decoded: its bytes, and those of the text in it.
@@ -88,9 +102,7 @@ impl Ledger {
     pub fn line(&mut self, record: usize, timestamp: i64) {
         self.totals.lines += 1;
         self.totals.oldest = Some(self.totals.oldest.map_or(timestamp, |oldest| oldest.min(timestamp)));
-        if let Some(account) = self.accounts.get_mut(record) {
-            account.read += 1;
-        }
+        self.account(record).read += 1;
     }
 
     /// Enters that no format took the line that was read last.
@@ -105,16 +117,33 @@ impl Ledger {
 
     /// Enters an envelope of the function's own log group: nothing of it is to be delivered.
     pub fn own_envelope(&mut self, record: usize) {
-        if let Some(account) = self.accounts.get_mut(record) {
-            account.own = true;
-        }
+        self.account(record).own = true;
     }
 
     /// Enters a record that cannot be read.
-    pub fn unreadable(&mut self, record: usize, id: &str, error: &DecodeError) {
-        error!(record, record_id = id, reason = %error, "record kept: it cannot be read");
-        if let Some(account) = self.accounts.get_mut(record) {
-            account.unreadable = true;
+    pub fn unreadable(&mut self, record: usize, error: &DecodeError) {
+        self.totals.records_unreadable += 1;
+        if self.totals.records_unreadable <= MAX_LOGGED {
+            error!(record, record_id = %self.record_id(record), reason = %error, "record kept: it cannot be read");
+        }
+        self.account(record).unreadable = true;
+    }
+
+    /// Enters a record whose reading met a fault of the function's own.
+    pub fn broken(&mut self, record: usize) {
+        self.panicked(record);
+        self.account(record).unreadable = true;
+    }
+
+    /// Enters an event whose writing met a fault of the function's own: its lines stay undelivered.
+    pub fn broken_event(&mut self, shares: &[Share]) {
+        self.panicked(shares.first().expect("every event carries a line").record);
+    }
+
+    fn panicked(&mut self, record: usize) {
+        self.totals.panics += 1;
+        if self.totals.panics <= MAX_LOGGED {
+            error!(record, record_id = %self.record_id(record), "record kept: a fault of the function's own");
         }
     }
 
@@ -124,38 +153,64 @@ impl Ledger {
             error!(record, "records kept from this one on: no time left");
         }
         self.totals.records_unread += 1;
-        if let Some(account) = self.accounts.get_mut(record) {
-            account.unreadable = true;
-        }
+        self.account(record).unreadable = true;
     }
 
     /// Enters an event that fits into no body: its lines stay undelivered.
-    pub fn oversized(&mut self, shares: &[Share], error: &Oversized) {
-        let record = shares.first().map(|share| share.record);
-        error!(record, reason = %error, "record kept: one of its events is too large");
+    pub fn oversized(&mut self, id: &str, log_group: &str, shares: &[Share], error: &Oversized) {
         self.totals.events_oversized += 1;
+        if self.totals.events_oversized <= MAX_LOGGED {
+            let record = shares.first().expect("every event carries a line").record;
+            error!(
+                id = %Brief(id),
+                log_group = %Brief(log_group),
+                record,
+                record_id = %self.record_id(record),
+                reason = %error,
+                "record kept: one of its events is too large"
+            );
+        }
     }
 
     /// Enters lines that the API has accepted.
     pub fn accepted(&mut self, shares: impl Iterator<Item = Share>) {
         for share in shares {
-            if let Some(account) = self.accounts.get_mut(share.record) {
-                account.accepted += share.lines;
-            }
+            self.account(share.record).accepted += share.lines;
+        }
+    }
+
+    /// Returns what an invocation did so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    fn account(&mut self, record: usize) -> &mut Account {
+        self.accounts.get_mut(record).expect("the books are opened for every record of the event")
+    }
+
+    /// Says how many failures of each kind were not logged one by one.
+    fn log_others(&self) {
+        let Totals { records_unreadable, events_oversized, panics, .. } = self.totals;
+        if let others @ 1.. = records_unreadable.saturating_sub(MAX_LOGGED) {
+            error!(others, "further records kept: they cannot be read");
+        }
+        if let others @ 1.. = events_oversized.saturating_sub(MAX_LOGGED) {
+            error!(others, "further records kept: events of them are too large");
+        }
+        if let others @ 1.. = panics.saturating_sub(MAX_LOGGED) {
+            error!(others, "further records kept: faults of the function's own");
         }
     }
 
     /// Closes the books: one verdict for each record, and an answer that stays under its limit.
     ///
     /// `archive` returns what Firehose is to keep of a delivered record, if anything.
-    pub fn settle(
-        mut self,
-        event: &FirehoseEvent<'_>,
-        mut archive: impl FnMut(usize) -> Option<Vec<u8>>,
-    ) -> (FirehoseResponse, Totals) {
+    pub fn settle(mut self, mut archive: impl FnMut(usize) -> Option<Vec<u8>>) -> (FirehoseResponse, Totals) {
+        self.log_others();
         let mut room = Room::new();
-        let mut answers = Vec::with_capacity(event.records.len());
-        for (record, account) in event.records.iter().zip(&self.accounts) {
+        let mut answers = Vec::with_capacity(self.records.len());
+        for (record, account) in self.records.iter().zip(&self.accounts) {
             debug_assert!(account.accepted <= account.read, "a line is accepted once");
             let failed = account.unreadable || account.accepted != account.read;
             let (verdict, lines) = if failed {
@@ -172,7 +227,7 @@ impl Ledger {
         debug_assert_eq!(self.totals.lines, self.totals.lines_delivered + self.totals.lines_failed);
 
         // Originals come first: an archive that is left out is a copy less, not a record less.
-        for (answer, record) in answers.iter_mut().zip(&event.records) {
+        for (answer, record) in answers.iter_mut().zip(self.records) {
             if answer.result == Verdict::ProcessingFailed
                 && let Some(data) = &record.data
             {
@@ -264,12 +319,13 @@ mod tests {
 
     #[test]
     fn a_record_is_delivered_only_if_every_line_of_it_was_accepted() {
-        let mut ledger = Ledger::open(3);
+        let event = event(&[4, 4, 0]);
+        let mut ledger = Ledger::open(&event);
         for record in [0, 0, 1, 1] {
             ledger.line(record, 0);
         }
         ledger.accepted([Share { record: 0, lines: 2 }, Share { record: 1, lines: 1 }].into_iter());
-        let (response, totals) = ledger.settle(&event(&[4, 4, 0]), |_| None);
+        let (response, totals) = ledger.settle(|_| None);
         assert_eq!(results(&response), [Verdict::Dropped, Verdict::ProcessingFailed, Verdict::Dropped]);
         assert_eq!(response.records[1].data.as_deref(), Some("AAAA"));
         assert_eq!((response.records[0].data.as_ref(), response.records[2].data.as_ref()), (None, None));
@@ -278,28 +334,31 @@ mod tests {
 
     #[test]
     fn an_unreadable_record_fails_alone() {
-        let mut ledger = Ledger::open(2);
-        ledger.unreadable(0, "0", &DecodeError::Gzip);
-        let (response, totals) = ledger.settle(&event(&[4, 4]), |_| None);
+        let event = event(&[4, 4]);
+        let mut ledger = Ledger::open(&event);
+        ledger.unreadable(0, &DecodeError::Gzip);
+        let (response, totals) = ledger.settle(|_| None);
         assert_eq!(results(&response), [Verdict::ProcessingFailed, Verdict::Dropped]);
         assert_eq!((totals.records_failed, totals.records_dropped), (1, 1));
     }
 
     #[test]
     fn an_archive_makes_a_delivered_record_ok_and_an_empty_one_has_none() {
-        let mut ledger = Ledger::open(2);
+        let event = event(&[4, 0]);
+        let mut ledger = Ledger::open(&event);
         ledger.line(0, 0);
         ledger.accepted(std::iter::once(Share { record: 0, lines: 1 }));
-        let (response, _) = ledger.settle(&event(&[4, 0]), |_| Some(b"abc".to_vec()));
+        let (response, _) = ledger.settle(|_| Some(b"abc".to_vec()));
         assert_eq!(results(&response), [Verdict::Ok, Verdict::Dropped]);
         assert_eq!(response.records[0].data.as_deref(), Some("YWJj"));
     }
 
     #[test]
     fn originals_that_do_not_fit_are_left_out_and_counted() {
-        let mut ledger = Ledger::open(3);
-        (0..3).for_each(|record| ledger.unreadable(record, "", &DecodeError::Base64));
-        let (response, totals) = ledger.settle(&event(&[4_000_000, 4_000_000, 2_000_000]), |_| None);
+        let event = event(&[4_000_000, 4_000_000, 2_000_000]);
+        let mut ledger = Ledger::open(&event);
+        (0..3).for_each(|record| ledger.unreadable(record, &DecodeError::Base64));
+        let (response, totals) = ledger.settle(|_| None);
         assert_eq!(results(&response), [Verdict::ProcessingFailed; 3]);
         let kept: Vec<bool> = response.records.iter().map(|answer| answer.data.is_some()).collect();
         assert_eq!(kept, [true, false, true]);
@@ -309,9 +368,10 @@ mod tests {
     #[test]
     fn an_original_may_fill_the_answer_to_the_last_byte_under_the_limit() {
         let kept = |data: usize| {
-            let mut ledger = Ledger::open(1);
-            ledger.unreadable(0, "", &DecodeError::Base64);
-            let (response, _) = ledger.settle(&event(&[data]), |_| None);
+            let event = event(&[data]);
+            let mut ledger = Ledger::open(&event);
+            ledger.unreadable(0, &DecodeError::Base64);
+            let (response, _) = ledger.settle(|_| None);
             (response.records[0].data.is_some(), size(&response))
         };
         let frame =
@@ -323,11 +383,12 @@ mod tests {
 
     #[test]
     fn archives_yield_to_originals() {
-        let mut ledger = Ledger::open(2);
+        let event = event(&[0, 4_000_000]);
+        let mut ledger = Ledger::open(&event);
         ledger.line(0, 0);
         ledger.accepted(std::iter::once(Share { record: 0, lines: 1 }));
-        ledger.unreadable(1, "", &DecodeError::Base64);
-        let (response, totals) = ledger.settle(&event(&[0, 4_000_000]), |_| Some(vec![0; 2_000_000]));
+        ledger.unreadable(1, &DecodeError::Base64);
+        let (response, totals) = ledger.settle(|_| Some(vec![0; 2_000_000]));
         assert_eq!(results(&response), [Verdict::Dropped, Verdict::ProcessingFailed]);
         assert_eq!((totals.archives_omitted, totals.originals_omitted), (1, 0));
     }
@@ -335,7 +396,8 @@ mod tests {
     #[test]
     fn an_answer_stays_under_the_limit_even_without_data() {
         let records = 200_000;
-        let (response, totals) = Ledger::open(records).settle(&event(&vec![0; records]), |_| None);
+        let event = event(&vec![0; records]);
+        let (response, totals) = Ledger::open(&event).settle(|_| None);
         assert!(size(&response) < MAX_RESPONSE_BYTES);
         assert_eq!(totals.records_dropped + totals.records_failed, records);
     }
@@ -346,16 +408,16 @@ mod tests {
             accounts in prop::collection::vec((0_usize..4, 0_usize..4, any::<bool>(), 0_usize..2_000_000), 0..8),
             archive in 0_usize..3_000_000,
         ) {
-            let mut ledger = Ledger::open(accounts.len());
+            let event = event(&accounts.iter().map(|account| account.3).collect::<Vec<_>>());
+            let mut ledger = Ledger::open(&event);
             for (record, (read, accepted, unreadable, _)) in accounts.iter().enumerate() {
                 (0..*read).for_each(|_| ledger.line(record, 0));
                 ledger.accepted(std::iter::once(Share { record, lines: *accepted.min(read) }));
                 if *unreadable {
-                    ledger.unreadable(record, "", &DecodeError::Base64);
+                    ledger.unreadable(record, &DecodeError::Base64);
                 }
             }
-            let event = event(&accounts.iter().map(|account| account.3).collect::<Vec<_>>());
-            let (response, totals) = ledger.settle(&event, |_| Some(vec![0; archive]));
+            let (response, totals) = ledger.settle(|_| Some(vec![0; archive]));
 
             prop_assert!(size(&response) < MAX_RESPONSE_BYTES);
             prop_assert_eq!(totals.lines, totals.lines_delivered + totals.lines_failed);

@@ -129,7 +129,7 @@ pub fn bodies(payload: &str, settings: &Settings) -> usize {
 /// If the event or a record of it cannot be read.
 pub fn each_body(payload: &str, settings: &Settings, mut take: impl FnMut(Bytes)) {
     let event = FirehoseEvent::parse(payload).expect("a generated event");
-    let mut intake = Intake::new(settings, event.records.len());
+    let mut intake = Intake::new(settings, &event);
     let mut buffers = Buffers::default();
     for (index, record) in event.records.iter().enumerate() {
         let mut reading = intake.open(index, record, 0, &mut buffers).expect("generated records can be read");

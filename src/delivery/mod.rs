@@ -385,8 +385,7 @@ fn halve(part: Range<usize>, parts: &mut Vec<Range<usize>>) {
 #[must_use]
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-    // Writing to memory does not fail.
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default()
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to memory does not fail")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` is compared with the clock")]

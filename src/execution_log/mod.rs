@@ -123,7 +123,13 @@ impl<H> Stitcher<H> {
     /// Takes the oldest request out, as it is, if the open ones take more memory than they may. Lines of it that come later
     /// begin another one.
     pub fn excess(&mut self) -> Option<Request<H>> {
-        if self.held > MAX_HELD_BYTES { self.pop() } else { None }
+        if self.is_excessive() { self.pop() } else { None }
+    }
+
+    /// Returns whether the open requests take more memory than they may.
+    #[must_use]
+    pub fn is_excessive(&self) -> bool {
+        self.held > MAX_HELD_BYTES
     }
 
     /// Takes the request out whose first line came first.

@@ -102,6 +102,12 @@ impl<H> Request<H> {
         parts(&self.line_ids, &self.line_id_ends)
     }
 
+    /// Returns how many bytes of text the lines have.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Returns whether API Gateway cut a line: it ends in ` [TRUNCATED]`.
     #[must_use]
     pub fn truncated(&self) -> bool {
