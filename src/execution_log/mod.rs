@@ -93,7 +93,7 @@ impl<H> Stitcher<H> {
     /// Takes the lines of one vended execution record, which the Firehose record at index `record` holds.
     ///
     /// The payload is a line, `(id) text`, or several of one request, each behind a line feed and with the same id. The
-    /// record's own method and resource path hold where no line tells them. However many lines it has, it is one log
+    /// record's own method and resource path hold where no line tells them; its keys that are not known are kept. However many lines it has, it is one log
     /// event, and `line_id` is that one's id.
     ///
     /// # Errors
@@ -116,6 +116,9 @@ impl<H> Stitcher<H> {
                 request.add(text);
             }
             request.stand_in(vended.http_method(), vended.resource_path());
+            if let Some(others) = vended.others() {
+                request.note(others);
+            }
         });
         Ok(())
     }
@@ -404,6 +407,23 @@ mod tests {
             &["(r-1) Method completed with status: 200"],
             r#"{"requestId":"r-1","complete":false,"method":"GET","resourcePath":"/o","status":200}"#,
         );
+    }
+
+    #[test]
+    fn keys_of_vended_records_that_are_not_known_are_kept_once_for_each_that_differs() {
+        let mut stitcher = stitcher();
+        for (key, payload) in [("2", "(r-1) Text"), ("1", "(r-1) News"), ("2", "(r-1) Text")] {
+            let json = vended(payload).replace('{', &format!(r#"{{"zone": "{key}", "token":"s3cr3t","#));
+            let record = vended::parse(&json).expect("a vended record");
+            assert_eq!(stitcher.push_vended(&record, "e", 0, || ()), Ok(()));
+        }
+        let request = stitcher.pop().expect("a request");
+        let mut out = Vec::new();
+        request.write(&Redactor::new(std::iter::empty::<&str>()), &mut out);
+        let event: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let noted = |zone| format!(r#"{{"zone":"{zone}","token":"[REDACTED]"}}"#);
+        assert_eq!(event["other"], serde_json::json!(["Text", "News", "Text", noted(1), noted(2)]));
+        assert_eq!(stitcher.held, 0);
     }
 
     #[test]

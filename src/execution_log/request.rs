@@ -1,5 +1,6 @@
 //! One request: its lines, where they came from, and the `execution` object that they make.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::{line, trace};
@@ -26,6 +27,10 @@ pub struct Request<H> {
     truncated: bool,
     method: Option<Box<str>>,
     resource_path: Option<Box<str>>,
+    /// What vended records tell that no field represents, each text once.
+    notes: BTreeSet<String>,
+    /// Bytes that those take.
+    notes_bytes: usize,
 }
 
 impl<H> Request<H> {
@@ -42,6 +47,8 @@ impl<H> Request<H> {
             truncated: false,
             method: None,
             resource_path: None,
+            notes: BTreeSet::new(),
+            notes_bytes: 0,
         }
     }
 
@@ -56,7 +63,7 @@ impl<H> Request<H> {
         let names = [&self.method, &self.resource_path].into_iter().flatten().map(|name| name.len()).sum::<usize>();
         // A counted text begins with its two counters.
         let key = self.key.len() + 2 * size_of::<usize>();
-        texts + ends + names + key + self.shares.capacity() * size_of::<Share>()
+        texts + ends + names + key + self.notes_bytes + self.shares.capacity() * size_of::<Share>()
     }
 
     /// Notes that the record at index `record` gave the log line with this id.
@@ -86,6 +93,15 @@ impl<H> Request<H> {
         }
     }
 
+    /// Keeps a text that no field represents, unless it is kept already: mostly each record of a request has the same.
+    pub(super) fn note(&mut self, text: String) {
+        // A node of the set holds up to eleven texts, and half as many at least.
+        let bytes = text.len() + 3 * size_of::<String>();
+        if self.notes.insert(text) {
+            self.notes_bytes += bytes;
+        }
+    }
+
     /// Returns the request with its records in order: no line follows.
     pub(super) fn settled(mut self) -> Self {
         self.shares.sort_unstable_by_key(|share| share.record);
@@ -105,7 +121,7 @@ impl<H> Request<H> {
     /// Returns how many bytes of text the lines have.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
-        self.text.len()
+        self.text.len() + self.notes_bytes
     }
 
     /// Returns whether API Gateway cut a line: it ends in ` [TRUNCATED]`.
@@ -131,6 +147,7 @@ impl<H> Request<H> {
     pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
         let id = self.key.get(self.key.len() - self.id_bytes..).expect("the key ends with the id");
         let trace = trace::Trace::read(id, parts(&self.text, &self.ends));
+        let trace = trace.with(self.notes.iter().map(String::as_str));
         trace.or(self.method.as_deref(), self.resource_path.as_deref()).write(redactor, out);
     }
 }

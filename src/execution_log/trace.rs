@@ -100,6 +100,12 @@ impl<'a> Trace<'a> {
         self
     }
 
+    /// Adds texts that no field represents, and that are no lines.
+    pub(super) fn with(mut self, texts: impl Iterator<Item = &'a str>) -> Self {
+        self.other.extend(texts);
+        self
+    }
+
     fn take(&mut self, text: &'a str) {
         let whole = text.trim_end_matches(['\n', '\r']);
         let (said, cut) = line::uncut(text).map_or((text, false), |said| (said, true));

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Cursor, Kind};
+use crate::json::{self, Cursor, Kind};
 
 /// Numbers below are seconds since the Unix epoch, others milliseconds: as seconds it is the year 5138, as milliseconds
 /// March 1973.
@@ -23,12 +23,14 @@ pub struct Vended<'a> {
     resource_path: Option<Cow<'a, str>>,
     http_method: Option<Cow<'a, str>>,
     payload: Option<Cow<'a, str>>,
+    /// Keys that are not known, with their values as they stand; of a key that comes twice both.
+    others: Vec<(&'a str, &'a str)>,
 }
 
 /// Reads a vended execution record; `None` if `json` is none.
 ///
-/// It is one if it is a JSON object with `payload` and with `api_id` or `resource_arn`. Other keys are passed over; of
-/// a key that comes twice the first counts. A payload that is no string stays its JSON text.
+/// It is one if it is a JSON object with `payload` and with `api_id` or `resource_arn`. Of a known key that comes twice the
+/// last value counts. A payload that is no string stays its JSON text.
 #[must_use]
 pub fn parse(json: &str) -> Option<Vended<'_>> {
     let mut record = Vended::default();
@@ -39,7 +41,8 @@ pub fn parse(json: &str) -> Option<Vended<'_>> {
     cursor.open().ok()?;
     let mut first = true;
     while let Some(key) = cursor.next_key(&mut first).ok()? {
-        let slot = match key.decode().as_ref() {
+        let known = key.decode();
+        let slot = match known.as_ref() {
             "resource_arn" => Some(&mut record.resource_arn),
             "event_timestamp" => Some(&mut record.event_timestamp),
             "api_id" => Some(&mut record.api_id),
@@ -49,14 +52,15 @@ pub fn parse(json: &str) -> Option<Vended<'_>> {
             "payload" => Some(&mut record.payload),
             _ => None,
         };
-        let value = match cursor.kind().ok()? {
+        let Some(slot) = slot else {
+            record.others.push((key.raw(), cursor.value().ok()?));
+            continue;
+        };
+        *slot = match cursor.kind().ok()? {
             Kind::String => Some(cursor.string().ok()?.decode()),
             Kind::Null => cursor.value().ok().and(None),
             _ => Some(Cow::Borrowed(cursor.value().ok()?)),
         };
-        if let Some(slot @ None) = slot {
-            *slot = value;
-        }
     }
     let whole =
         cursor.at_end() && record.payload.is_some() && (record.api_id.is_some() || record.resource_arn.is_some());
@@ -111,6 +115,23 @@ impl Vended<'_> {
         self.payload.as_deref().unwrap_or_default()
     }
 
+    /// Writes the keys that are not known as one compact JSON object, `{"account":"1","n":[1,2]}`. `None` if there are none.
+    #[must_use]
+    pub fn others(&self) -> Option<String> {
+        if self.others.is_empty() {
+            return None;
+        }
+        let mut out = Vec::new();
+        for (at, (key, value)) in self.others.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { b"{\"" } else { b",\"" });
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\":");
+            json::write_compact(&mut out, value);
+        }
+        out.push(b'}');
+        Some(String::from_utf8(out).expect("blanks are left out of text"))
+    }
+
     /// Finds what follows `mark` in `arn:aws:apigateway:us-east-1::/restapis/a1b2c3/stages/prod`.
     fn in_arn(&self, mark: &str) -> Option<&str> {
         let (_, rest) = self.resource_arn.as_deref()?.split_once(mark)?;
@@ -156,6 +177,7 @@ mod tests {
         assert_eq!(record.http_method(), Some("GET"));
         assert_eq!(record.timestamp_ms(), Some(1_795_283_940_123));
         assert_eq!(record.payload(), "(r-1) a \"b\"");
+        assert_eq!(record.others().as_deref(), Some(r#"{"x":[1]}"#));
     }
 
     #[test]
@@ -171,6 +193,22 @@ mod tests {
     fn a_payload_that_is_no_string_stays_its_text() {
         let record = parse(r#"{"api_id":"a1","payload":{"a": [1]}}"#).expect("a record");
         assert_eq!(record.payload(), r#"{"a": [1]}"#);
+    }
+
+    #[test]
+    fn keys_that_are_not_known_are_told_as_they_stand() {
+        let others = |json: &str| parse(json).expect("a record").others();
+        assert_eq!(others(r#"{"api_id":"a1","payload":"x"}"#), None);
+        assert_eq!(
+            others(r#"{"x\"":"a b" ,"api_id":"a1","payload":"x", "n" : [ 1, {"o" : null} ],"x\"":2}"#).as_deref(),
+            Some(r#"{"x\"":"a b","n":[1,{"o":null}],"x\"":2}"#)
+        );
+    }
+
+    #[test]
+    fn of_a_known_key_that_comes_twice_the_last_value_counts() {
+        let record = parse(r#"{"api_id":"a1","api_id":"a2","payload":"x","payload":"y"}"#).expect("a record");
+        assert_eq!((record.api_id(), record.payload()), (Some("a2"), "y"));
     }
 
     #[test]
