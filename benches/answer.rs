@@ -23,9 +23,9 @@ fn six_megabytes_of_originals(bencher: Bencher<'_, '_>, records: usize) {
     };
     let event = FirehoseEvent { records: (0..records).map(record).collect() };
     bencher.bench_local(|| {
-        let mut ledger = Ledger::open(records);
+        let mut ledger = Ledger::open(black_box(&event));
         (0..records).for_each(|record| ledger.line(record, 0));
-        let (response, _) = ledger.settle(black_box(&event), |_| None);
+        let (response, _) = ledger.settle(|_| None);
         serde_json::to_vec(&response).map(|answer| answer.len())
     });
 }

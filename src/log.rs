@@ -6,7 +6,6 @@
 //! character of them begins a new line.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -41,17 +40,15 @@ pub enum Form {
 pub struct Log(Arc<Bound>);
 
 impl Log {
-    /// Has lines written to standard output from this level on.
+    /// Has each line from this level on written by `write`.
     ///
     /// The level is this crate's alone. What the libraries say at a low level holds payloads and headers.
     #[must_use]
-    pub fn start(form: Form, level: LevelFilter) -> Self {
+    pub fn start(form: Form, level: LevelFilter, write: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         let log = Self::default();
         let filter = Targets::new()
             .with_target(env!("CARGO_CRATE_NAME"), level)
             .with_target("lambda_runtime", LevelFilter::ERROR);
-        // Standard output is the log; if it is gone, there is nobody to tell.
-        let write = |line: &[u8]| std::io::stdout().lock().write_all(line).unwrap_or(());
         tracing_subscriber::registry().with(filter).with(Lines { form, bound: Arc::clone(&log.0), write }).init();
         log
     }
@@ -59,6 +56,7 @@ impl Log {
     /// Starts an invocation's count of lines, or ends it by starting another. Returns how many lines were left out before.
     ///
     /// Before the first invocation nothing is bounded: all that is said there comes from the settings.
+    #[expect(clippy::must_use_candidate, reason = "who starts the first count needs none before it")]
     pub fn begin(&self) -> usize {
         self.0.is_begun.store(true, Ordering::Relaxed);
         let lines = self.0.lines.swap(0, Ordering::Relaxed);
@@ -249,20 +247,20 @@ impl fmt::Write for Said<'_> {
             match character {
                 '"' | '\\' => self.out.extend([b'\\', character as u8]),
                 '\n' => self.out.extend(b"\\n"),
-                '\u{2028}' | '\u{2029}' => self.out.extend(format!("\\u{:04x}", u32::from(character)).bytes()),
-                _ if character.is_control() => self.out.extend(format!("\\u{:04x}", u32::from(character)).bytes()),
+                _ if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
+                    self.out.extend(format!("\\u{:04x}", u32::from(character)).bytes());
+                }
                 _ => self.out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             }
-            match self.room.checked_sub(self.out.len() - before) {
-                Some(room) => *self.room = room,
-                None => {
-                    self.out.truncate(before);
-                    if *self.room > 0 {
-                        self.out.extend_from_slice("…".as_bytes());
-                    }
-                    *self.room = 0;
-                    return Err(fmt::Error);
+            if let Some(room) = self.room.checked_sub(self.out.len() - before) {
+                *self.room = room;
+            } else {
+                self.out.truncate(before);
+                if *self.room > 0 {
+                    self.out.extend_from_slice("…".as_bytes());
                 }
+                *self.room = 0;
+                return Err(fmt::Error);
             }
         }
         Ok(())

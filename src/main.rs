@@ -26,7 +26,7 @@ use tracing::level_filters::LevelFilter;
 async fn main() -> ExitCode {
     let settings = Settings::read(environment);
     let log = start_log(settings.as_ref().ok().and_then(|settings| settings.log_level));
-    let forwarder = match start(settings).await {
+    let forwarder = match Box::pin(start(settings)).await {
         Ok(forwarder) => forwarder,
         Err(error) => return refuse_to_start(&error).await,
     };
@@ -75,9 +75,13 @@ async fn handle(
     summary.log_lines_omitted = log.begin();
     summary.log();
     let metrics = forwarder.metrics(&summary, now);
-    // Standard output is the log; if it is gone, there is nobody to tell.
-    writeln!(std::io::stdout().lock(), "{metrics}").ok();
+    write_out(format!("{metrics}\n").as_bytes());
     Ok(response)
+}
+
+/// Standard output is the log; if it is gone, there is nobody to tell.
+fn write_out(line: &[u8]) {
+    std::io::stdout().lock().write_all(line).ok();
 }
 
 fn refuse_event(error: &EventError) -> Diagnostic {
@@ -113,7 +117,8 @@ fn start_log(set: Option<LevelFilter>) -> Log {
     };
     let format = environment("AWS_LAMBDA_LOG_FORMAT");
     let is_json = format.is_some_and(|format| format.eq_ignore_ascii_case("json"));
-    let log = Log::start(if is_json { Form::Json } else { Form::Text }, set.unwrap_or(asked));
+    let form = if is_json { Form::Json } else { Form::Text };
+    let log = Log::start(form, set.unwrap_or(asked), write_out);
     log::report_panics();
     log
 }

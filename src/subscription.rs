@@ -394,7 +394,7 @@ fn read_events<'a>(cursor: &mut Cursor<'a>, room: &mut usize) -> Result<Option<E
         }
         left += 1;
     }
-    Ok(usable.then(|| Events { kept, taken: 0, rest, left }))
+    Ok(usable.then_some(Events { kept, taken: 0, rest, left }))
 }
 
 /// Reads an event; `None` if it is none with a message.

@@ -13,11 +13,10 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use apigw_log_forwarder::log::{Form, Log};
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt;
-use tracing_subscriber::prelude::*;
+use tracing::level_filters::LevelFilter;
 
 #[path = "../generate_events/events/mod.rs"]
 pub mod events;
@@ -104,9 +103,8 @@ fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if arguments.verbose {
-        let filter = Targets::new().with_target("apigw_log_forwarder", LevelFilter::WARN);
-        let lines = fmt::layer().with_writer(io::stderr).with_target(false).without_time();
-        tracing_subscriber::registry().with(filter).with(lines).init();
+        // Never begun, it bounds nothing.
+        drop(Log::start(Form::Text, LevelFilter::WARN, |line| drop(io::stderr().write_all(line))));
     }
     let out = &mut io::stdout();
     let world = World::start().await;

@@ -43,7 +43,7 @@ async fn an_empty_event_is_an_event() {
     let events = world.analytics.accepted_events();
     assert_eq!(events.len(), 4);
     assert_eq!((&events[0]["kind"], &events[0]["message"]), (&json!("text"), &json!("")));
-    assert_eq!(events[1]["kind"], "access");
+    assert_eq!((&events[1]["kind"], &events[1]["message"]), (&json!("text"), &json!("{}")));
 }
 
 #[tokio::test]
@@ -80,6 +80,58 @@ async fn bombs_cost_no_more_memory_than_the_cap_allows() {
     assert!(world.analytics.accepted_events().is_empty());
     let peak = world.function.peak_memory_bytes().expect("it runs");
     assert!(peak < 100 << 20, "{peak}");
+}
+
+/// Invokes the function with these records, which are kept or delivered, and returns the most memory that it has held.
+async fn peak_bytes(records: &[Vec<u8>]) -> u64 {
+    let world = World::start(&[]).await;
+    is_kept(&world, records).await;
+    world.function.peak_memory_bytes().expect("it runs")
+}
+
+#[tokio::test]
+async fn a_line_of_millions_of_keys_takes_no_memory_for_them() {
+    let pairs = format!("{{{}}}", vec![r#""k":1"#; 1_000_000].join(","));
+    let nested = format!("{{\"a\":[{}]}}", vec!["{\"k\":1}"; 700_000].join(","));
+    for line in [pairs, nested] {
+        let peak =
+            peak_bytes(&[gzip(envelope(GROUP, 0, &[&line])), gzip(&line), gzip(envelope(GROUP, 1, &["x"]))]).await;
+        assert!(peak < 128 << 20, "{peak}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_millions_of_events_takes_no_memory_for_them() {
+    let events = vec![r#"{"message":""}"#; 2_000_000].join(",");
+    let record = format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{events}],"x":{{}}}}"#);
+    // Damaged at its end, so that it is read and nothing of it is delivered.
+    let peak = peak_bytes(&[gzip(record.trim_end_matches('}'))]).await;
+    assert!(peak < 128 << 20, "{peak}");
+}
+
+#[tokio::test]
+async fn execution_lines_of_many_times_the_memory_fit() {
+    let line = format!("Method request body before transformations: {}", "x".repeat(900));
+    let record = |first: usize| {
+        let lines: Vec<String> = (0..20_000).map(|number| format!("({}) {line}", (first + number) / 10)).collect();
+        gzip(envelope(
+            "API-Gateway-Execution-Logs_a1/prod",
+            first,
+            &lines.iter().map(String::as_str).collect::<Vec<_>>(),
+        ))
+    };
+    let peak = peak_bytes(&(0..6).map(|number| record(number * 20_000)).collect::<Vec<_>>()).await;
+    assert!(peak < 128 << 20, "{peak}");
+}
+
+#[tokio::test]
+async fn two_lists_of_events_fail_their_record_alone() {
+    let world = World::start(&[]).await;
+    let one = envelope(GROUP, 0, &["a"]);
+    let two = one
+        .replace("\"logEvents\"", "\"logEvents\":[{\"id\":\"0\",\"timestamp\":1,\"message\":\"lost\"}],\"logEvents\"");
+    assert_eq!(world.results(&[gzip(two), gzip(one)]).await, ["ProcessingFailed", "Dropped"]);
+    assert_eq!(world.analytics.accepted_events().len(), 1);
 }
 
 #[test]

@@ -60,3 +60,46 @@ async fn nothing_of_content_headers_or_secrets_is_written_at_any_level() {
     assert!(!written.contains(CLIENT_SECRET));
     assert!(world.endpoint.tokens().iter().all(|token| !written.contains(token.as_str())));
 }
+
+#[tokio::test]
+async fn an_invocation_writes_few_lines_whatever_comes_in() {
+    let world = World::start(&[("MAX_BATCH_BYTES", "400"), ("MAX_ATTEMPTS", "1")]).await;
+    world.invoke(&[gzip(envelope("g", 0, &["first"]))]).await;
+    let long = "x".repeat(400);
+    let oversized = gzip(envelope("a\nlog group", 7, &vec![long.as_str(); 5_000]));
+    world.analytics.refuse(422, |_| true);
+    let mut records = vec![b"\x1f\x8bdamaged".to_vec(); 10_000];
+    records.push(oversized);
+    records.push(gzip(envelope("g", 1, &["refused"; 30])));
+    let before = world.function.lines().len();
+    assert!(world.results(&records).await.iter().all(|result| result == "ProcessingFailed"));
+    let lines = json_lines(&world).split_off(before);
+    assert!(lines.len() <= 22, "{}", lines.len());
+    let with = |text: &str| {
+        lines.iter().filter(|line| line["message"].as_str().is_some_and(|said| said.contains(text))).count()
+    };
+    assert_eq!((with("it cannot be read"), with("they cannot be read")), (3, 1));
+    assert_eq!((with("is too large"), with("are too large")), (3, 1));
+    assert!(with("not delivered") > 0, "{lines:?}");
+    let further = lines.iter().find(|line| line["message"] == "further records kept: they cannot be read");
+    assert_eq!(further.map(|line| &line["others"]), Some(&Value::from(9_997)));
+    let large = lines.iter().find(|line| line["id"].is_string()).expect("a line on an event");
+    assert_eq!((&large["log_group"], &large["record"]), (&Value::from("a\nlog group"), &Value::from(10_000)));
+    assert_eq!((&large["id"], &large["record_id"]), (&Value::from(crate::world::id(7)), &Value::from("10000")));
+    assert!(lines.iter().all(|line| line.get("_aws").is_some() || line.to_string().len() < 1_500));
+}
+
+#[tokio::test]
+async fn the_level_is_the_one_that_is_set_and_metrics_have_none() {
+    for (settings, lines) in [
+        ([("LOG_LEVEL", ""), ("AWS_LAMBDA_LOG_LEVEL", "ERROR")], 1),
+        ([("LOG_LEVEL", "error"), ("AWS_LAMBDA_LOG_LEVEL", "DEBUG")], 1),
+        ([("LOG_LEVEL", "info"), ("AWS_LAMBDA_LOG_LEVEL", "ERROR")], 2),
+    ] {
+        let world = World::start(&settings).await;
+        world.invoke(&[gzip(envelope("g", 0, &["x"]))]).await;
+        let lines_written = json_lines(&world);
+        assert_eq!(lines_written.len(), lines, "{settings:?}");
+        assert!(lines_written.iter().any(|line| line.get("_aws").is_some()));
+    }
+}
