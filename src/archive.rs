@@ -5,6 +5,10 @@
 
 use crate::delivery::gzip;
 
+/// Most bytes of text that wait to be compressed. Only requests of execution logs wait, as a later record may yet give a record
+/// an event. An archive that does not fit is left out: it is a copy less, not a record less.
+const MAX_OPEN_BYTES: usize = 32 << 20;
+
 /// The events of one record.
 #[derive(Debug, Clone)]
 enum Kept {
@@ -12,24 +16,42 @@ enum Kept {
     Open(Vec<u8>),
     /// One gzip member.
     Closed(Vec<u8>),
+    /// Nothing: there was too much.
+    Omitted,
 }
 
 /// The archives of an invocation's records.
 #[derive(Debug)]
 pub struct Archives {
     records: Vec<Kept>,
+    /// Bytes of all that is open.
+    open_bytes: usize,
+    omitted: usize,
 }
 
 impl Archives {
     /// Starts with nothing in the archives of so many records.
     #[must_use]
     pub fn new(records: usize) -> Self {
-        Self { records: vec![Kept::Open(Vec::new()); records] }
+        Self { records: vec![Kept::Open(Vec::new()); records], open_bytes: 0, omitted: 0 }
+    }
+
+    /// Returns how many archives were left out.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        self.omitted
     }
 
     /// Adds an event to the archive of a record.
     pub fn add(&mut self, record: usize, event: &[u8]) {
-        if let Some(Kept::Open(lines)) = self.records.get_mut(record) {
+        let kept = self.records.get_mut(record).expect("every record has an archive");
+        let Kept::Open(lines) = kept else { return };
+        self.open_bytes += event.len() + 1;
+        if self.open_bytes > MAX_OPEN_BYTES {
+            self.open_bytes -= event.len() + 1 + lines.len();
+            self.omitted += 1;
+            *kept = Kept::Omitted;
+        } else {
             lines.extend_from_slice(event);
             lines.push(b'\n');
         }
@@ -37,9 +59,9 @@ impl Archives {
 
     /// Closes the archive of a record: no further event is its own.
     pub fn close(&mut self, record: usize) {
-        if let Some(kept) = self.records.get_mut(record)
-            && let Kept::Open(lines) = kept
-        {
+        let kept = self.records.get_mut(record).expect("every record has an archive");
+        if let Kept::Open(lines) = kept {
+            self.open_bytes -= lines.len();
             *kept = Kept::Closed(gzip(lines));
         }
     }
@@ -47,9 +69,10 @@ impl Archives {
     /// Takes the archive of a record out.
     pub fn take(&mut self, record: usize) -> Option<Vec<u8>> {
         self.close(record);
-        match std::mem::replace(self.records.get_mut(record)?, Kept::Open(Vec::new())) {
+        let kept = self.records.get_mut(record).expect("every record has an archive");
+        match std::mem::replace(kept, Kept::Omitted) {
             Kept::Closed(member) => Some(member),
-            Kept::Open(_) => None,
+            Kept::Open(_) | Kept::Omitted => None,
         }
     }
 }
@@ -73,5 +96,21 @@ mod tests {
         let mut text = String::new();
         MultiGzDecoder::new(object.as_slice()).read_to_string(&mut text).expect("gzip of text");
         assert_eq!(text, "{\"id\":\"1\"}\n{\"id\":\"2\"}\n{\"id\":\"3\"}\n");
+    }
+
+    #[test]
+    fn text_that_waits_is_bounded_and_an_archive_that_does_not_fit_is_left_out() {
+        let half = vec![b'x'; MAX_OPEN_BYTES / 2 - 1];
+        let mut archives = Archives::new(4);
+        archives.add(0, &half);
+        archives.add(1, &half);
+        assert_eq!((archives.open_bytes, archives.omitted()), (MAX_OPEN_BYTES, 0));
+        archives.add(1, b"");
+        assert_eq!((archives.open_bytes, archives.omitted()), (MAX_OPEN_BYTES / 2, 1));
+        archives.add(1, b"x");
+        archives.add(2, b"x");
+        archives.close(0);
+        assert_eq!((archives.open_bytes, archives.omitted()), (2, 1));
+        assert_eq!([0, 1, 2].map(|record| archives.take(record).is_some()), [true, false, true]);
     }
 }

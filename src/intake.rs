@@ -216,7 +216,10 @@ impl<'a> Intake<'a> {
         let settled = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(test)]
             tests::may_panic("settle", event.records.first().map_or(b"", |record| record.id.as_bytes()));
-            self.ledger.settle(|record| archives.as_mut().and_then(|archives| archives.take(record)))
+            let omitted = archives.as_ref().map_or(0, Archives::omitted);
+            let (response, totals) =
+                self.ledger.settle(|record| archives.as_mut().and_then(|archives| archives.take(record)));
+            (response, Totals { archives_omitted: totals.archives_omitted + omitted, ..totals })
         }));
         settled.unwrap_or_else(|_| {
             let (records_failed, lines_failed) = (so_far.records, so_far.lines);

@@ -55,7 +55,7 @@ pub(crate) fn explain(
         }
         Ok(Content::Envelopes(envelopes)) => {
             let mut position = 0;
-            for envelope in &envelopes {
+            for envelope in envelopes {
                 let origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
                 for event in envelope.events {
                     let head = Head {
