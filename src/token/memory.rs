@@ -48,6 +48,8 @@ pub(super) struct Memory {
     pub(super) next_write: i64,
     /// Whether the store was too busy for the last write of the token.
     pub(super) is_crowded: bool,
+    /// Whether the token was asked for under a lock, so that others wait for it.
+    pub(super) is_awaited: bool,
     /// What the store could not do since the last renewal that was needed: each is warned of once.
     pub(super) warned: Vec<StoreError>,
     /// Whether it was said that tokens are of an odd type.

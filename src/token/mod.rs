@@ -339,7 +339,7 @@ impl Tokens {
     pub async fn hand_over(&self, deadline: Deadline) {
         let Ok(_writing) = self.writing.try_lock() else { return };
         let bearer = match &*self.memory() {
-            Memory { unwritten: Some(bearer), is_crowded: true, .. } => bearer.clone(),
+            Memory { unwritten: Some(bearer), is_crowded: true, is_awaited: true, .. } => bearer.clone(),
             _ => return,
         };
         self.write(&bearer, deadline.or_after(HAND_OVER, Instant::now())).await;

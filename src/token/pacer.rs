@@ -21,6 +21,9 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// How much longer each pause is than the one before, where ten of them are to last for a while.
 const GROWTH: f64 = 1.35;
 
+/// How much longer each pause is at the least.
+const LEAST_GROWTH: f64 = 1.6;
+
 /// The reads of one environment. Times count from any one moment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Pacer {
@@ -81,14 +84,17 @@ impl Pacer {
     ///
     /// Pauses grow: a token is mostly renewed within a second or two. `number` counts those of this renewal from 0. By `random`
     /// (0 to 1) between half and one and a half of what is planned, so that those who wait together do not read together; after
-    /// a read that was throttled (`is_busy`) twice as long, since there are too many of them.
+    /// a read that was throttled (`is_busy`) half as long again, since there are too many of them.
     pub(super) fn pause(&self, number: u32, is_busy: bool, now: Duration, until: Duration, random: f64) -> Duration {
         let left = until.saturating_sub(now);
         let reads = i32::from(self.left(now).max(1));
         let planned = left.mul_f64((GROWTH - 1.0) / (GROWTH.powi(reads) - 1.0));
-        let longest = FIRST_PAUSE.saturating_mul(1 << number.min(16));
-        let pause = planned.min(longest).max(FIRST_PAUSE);
-        let pause = if is_busy { pause * 2 } else { pause };
+        // Not more than double the one before, so that the first ones are short; and enough longer than it that reads are left for
+        // whatever comes after this renewal, should it fail.
+        let number = i32::try_from(number.min(16)).unwrap_or(16);
+        let [shortest, longest] = [LEAST_GROWTH, 2.0].map(|growth| FIRST_PAUSE.mul_f64(growth.powi(number)));
+        let pause = planned.clamp(shortest, longest);
+        let pause = if is_busy { pause.mul_f64(1.5) } else { pause };
         let then = now + pause.mul_f64(0.5 + random.clamp(0.0, 1.0));
         // The last read is better made early than left out.
         let then = then.min(until).max(self.next(now));

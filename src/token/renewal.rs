@@ -293,7 +293,8 @@ impl Renewal {
             self.version = Some(sight.version);
             self.holder = None;
             // Writes are the scarcest: where there is a crowd, somebody has the lock.
-            return if self.contended { self.wait(now) } else { self.lock(sight.version, now) };
+            let is_looked_for = self.contended && self.can_wait(now);
+            return if is_looked_for { Step::Pause } else { self.lock(sight.version, now) };
         }
         let Some(lock) = sight.lock else {
             return match self.holder {
@@ -343,13 +344,11 @@ impl Renewal {
 
     /// Waits, unless there is no time to, or no need.
     fn wait(&self, now: Now) -> Step {
-        if self.early {
-            Step::Leave
-        } else if now.reads == 0 || now.at + FIRST_PAUSE > now.patience {
-            self.out()
-        } else {
-            Step::Pause
-        }
+        if self.can_wait(now) { Step::Pause } else { self.out() }
+    }
+
+    fn can_wait(&self, now: Now) -> bool {
+        !self.early && now.reads > 0 && now.at + FIRST_PAUSE <= now.patience
     }
 
     /// Goes on when nothing can be waited for any more. Whoever has met a lock that lives, or has not been told that there is none,
@@ -569,7 +568,9 @@ mod tests {
             assert_eq!(renewal.next(Event::Exists, now), Step::GiveUp);
             let (mut renewal, _) = Renewal::start(false, Known::default(), NOW);
             assert_eq!(renewal.next(Event::Busy, now), Step::Ask(None));
-            assert_eq!(renewal.next(sees(7), now), Step::GiveUp);
+            // There is time to create the lock, if not to look for it.
+            assert_eq!(renewal.next(sees(7), now), Step::Lock { version: 7, dead_at: DEAD_AT });
+            assert_eq!(renewal.next(Event::Exists, now), Step::GiveUp);
         }
         assert_eq!(Renewal::start(false, Known::default(), out[1]).1, Step::GiveUp);
         assert_eq!(Renewal::start(true, Known::default(), out[1]).1, Step::Leave);

@@ -23,8 +23,8 @@ use crate::retry::{self, Deadline};
 /// Longest wait for a look at whether a cool-down has ended early.
 const MAX_WAIT_FOR_LOOK: Duration = Duration::from_secs(1);
 
-/// Least time that a look is given, also the last one.
-const LOOK: Duration = Duration::from_secs(1);
+/// Least time that a request to the store is given, also the last one: without an answer, nobody knows who has the lock.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// What is kept of the time for a token, so that the others can be told that there is none.
 const TO_TELL: Duration = Duration::from_millis(500);
@@ -192,7 +192,7 @@ impl Tokens {
             // None are left, which the next decision takes into account.
             return Ok(Event::Busy);
         }
-        let until = Deadline::at(patience.instant().max(Instant::now() + LOOK).min(deadline.instant()));
+        let until = at_least(patience, deadline);
         let (seen, lock) = self.ask(Action::Get, until, Box::pin(self.store.look(version))).await?;
         *found = seen.token.clone().filter(|token| self.is_of_use(token, need));
         if seen.version > 0 && seen.token.is_none() {
@@ -280,6 +280,7 @@ impl Tokens {
                 // A store that did not answer is not waited for again.
                 let is_reached = !matches!(refusal, Some(StoreError::Unreachable { .. }));
                 memory.unwritten = is_reached.then(|| bearer.clone());
+                memory.is_awaited = hold.get().is_some();
                 Ok(Some(bearer))
             }
             Err(error @ TokenError::Deadline) => Err(error),
@@ -489,4 +490,9 @@ impl Tokens {
         }
         outcome
     }
+}
+
+/// Until when a request to the store may take that begins now: no later than others are waited for, but for the least that it takes.
+fn at_least(patience: Deadline, deadline: Deadline) -> Deadline {
+    Deadline::at(patience.instant().max(Instant::now() + LEAST).min(deadline.instant()))
 }
