@@ -102,11 +102,11 @@ impl Tokens {
                     looked
                 }
                 Step::Lock { version, dead_at } => self
-                    .ask(Action::Put, patience, Box::pin(self.store.lock(version, dead_at)))
+                    .ask(Action::Put, at_least(patience, deadline), Box::pin(self.store.lock(version, dead_at)))
                     .await
                     .map(Event::Written),
                 Step::Claim { version, dead_at } => self
-                    .ask(Action::Put, patience, Box::pin(self.store.claim(version, dead_at)))
+                    .ask(Action::Put, at_least(patience, deadline), Box::pin(self.store.claim(version, dead_at)))
                     .await
                     .map(Event::Written),
                 Step::Pause => {
