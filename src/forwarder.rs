@@ -1,13 +1,14 @@
 //! The whole flow on one page: a Firehose event in, events at the analytics API, one verdict for every record.
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::ConfigLoader;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use futures_util::future::{LocalBoxFuture, poll_immediate};
+use futures_util::future::{FutureExt, LocalBoxFuture, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::warn;
 
@@ -181,7 +182,8 @@ impl<'a> Deliveries<'a> {
         if !self.renewing && forwarder.tokens.is_due() {
             self.renewing = true;
             self.under_way.push(Box::pin(async move {
-                forwarder.tokens.renew_early(invocation.deadline()).await;
+                // A panic in it, which is logged, costs the renewal only.
+                AssertUnwindSafe(forwarder.tokens.renew_early(invocation.deadline())).catch_unwind().await.ok();
                 Done::Renewal
             }));
         }

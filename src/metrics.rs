@@ -89,7 +89,7 @@ fn metrics(summary: &Summary) -> Vec<(&'static str, Metric)> {
         ("TokenStoreFailures", Count(token.store_failures)),
         ("ArchivesOmitted", Count(totals.archives_omitted)),
         ("OriginalsOmitted", Count(totals.originals_omitted)),
-        ("Panics", Count(totals.panics)),
+        ("Panics", Count(totals.panics + delivery.panics)),
         ("LogLinesOmitted", Count(*log_lines_omitted)),
         ("DecodeTime", Milliseconds(took.saturating_sub(*waited))),
         ("DeliverTime", Milliseconds(*waited)),

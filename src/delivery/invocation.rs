@@ -41,6 +41,8 @@ pub struct DeliveryCounts {
     pub answers_other: usize,
     /// Requests that met a failing connection or no answer in time.
     pub connection_failures: usize,
+    /// Batches whose delivery has panicked.
+    pub panics: usize,
 }
 
 impl DeliveryCounts {

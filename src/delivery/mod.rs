@@ -10,13 +10,14 @@ mod verdict;
 use std::cell::Cell;
 use std::io::Write;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use thiserror::Error;
@@ -29,6 +30,7 @@ use self::health::{Health, MAX_FRUITLESS, Memory};
 use crate::batch::Batch;
 use crate::client::{Answer, BodyError, Client, Reuse, SendError};
 use crate::config::{DeliverySettings, PayloadEncoding};
+use crate::log::Brief;
 use crate::redact::Redactor;
 use crate::retry::{self, Deadline};
 use crate::token::{Bearer, TokenError, Tokens};
@@ -43,7 +45,7 @@ const MAX_POISON_EVENTS: usize = 16;
 const KEEP_GRACE: Duration = Duration::from_secs(1);
 
 /// Failures of one invocation that are logged one by one; all are counted.
-const MAX_FAILURES_LOGGED: usize = 8;
+const MAX_FAILURES_LOGGED: usize = 6;
 
 /// Attempts after the first that are logged one by one in an invocation; all are counted.
 const MAX_RETRIES_LOGGED: usize = 4;
@@ -161,8 +163,27 @@ impl Delivery {
     }
 
     /// Delivers a batch, in parts if need be, and returns which of its events the API has accepted.
+    ///
+    /// A panic on the way costs the events that were not accepted by then.
     pub async fn deliver(&self, batch: &Batch, tokens: &Tokens, invocation: &Invocation) -> Vec<Range<usize>> {
         let mut accepted = Vec::new();
+        let parts = self.deliver_parts(batch, tokens, invocation, &mut accepted);
+        if AssertUnwindSafe(parts).catch_unwind().await.is_err() {
+            // Where, the log says already.
+            invocation.count(|counts| counts.panics += 1);
+        }
+        let failed = batch.len() - accepted.iter().map(Range::len).sum::<usize>();
+        invocation.count(|counts| counts.events_failed += failed);
+        accepted
+    }
+
+    async fn deliver_parts(
+        &self,
+        batch: &Batch,
+        tokens: &Tokens,
+        invocation: &Invocation,
+        accepted: &mut Vec<Range<usize>>,
+    ) {
         let mut poison = 0;
         // Parts that are still to be sent, the first one on top.
         let whole = 0..batch.len();
@@ -194,13 +215,12 @@ impl Delivery {
                 Ok(Sent::Bisect(_)) if is_several => halve(part, &mut parts),
                 Ok(Sent::Halve(error) | Sent::Bisect(error)) => {
                     poison += 1;
-                    undelivered(&part, &error, invocation);
+                    undelivered(batch, &part, &error, invocation);
                 }
-                Err(error) => undelivered(&part, &error, invocation),
+                Err(error) => undelivered(batch, &part, &error, invocation),
             }
         }
         invocation.note(|health| health.ended(poison >= MAX_POISON_EVENTS));
-        accepted
     }
 
     /// Sends one body until it is accepted, is to be divided, or fails.
@@ -393,9 +413,18 @@ fn now() -> std::time::SystemTime {
     std::time::SystemTime::now()
 }
 
-fn undelivered(part: &Range<usize>, reason: &DeliveryError, invocation: &Invocation) {
-    invocation.count(|counts| counts.events_failed += part.len());
-    if invocation.failures_logged.replace(invocation.failures_logged.get() + 1) < MAX_FAILURES_LOGGED {
-        error!(events = part.len(), reason = %reason, "events not delivered: their records are kept");
+/// Logs that events were not accepted, and names the first of them.
+fn undelivered(batch: &Batch, part: &Range<usize>, reason: &DeliveryError, invocation: &Invocation) {
+    if invocation.failures_logged.replace(invocation.failures_logged.get() + 1) >= MAX_FAILURES_LOGGED {
+        return;
     }
+    let first = part.start;
+    error!(
+        events = part.len(),
+        id = %Brief(batch.id(first)),
+        log_group = %Brief(batch.log_group(first)),
+        record = batch.shares(first..first + 1).next().map(|share| share.record),
+        reason = %reason,
+        "events not delivered: their records are kept"
+    );
 }

@@ -43,10 +43,14 @@ async fn an_invocation_writes_a_summary_and_metrics_that_balance() {
 #[tokio::test]
 async fn nothing_of_content_headers_or_secrets_is_written_at_any_level() {
     let world = World::start(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")]).await;
-    world.analytics.script([Answer::status(503), Answer::status(400).body("marker-answer"), Answer::status(500)]);
+    world.analytics.script([
+        Answer::status(503),
+        Answer::status(400).body(r#"{"error":"bad","token":"marker-answer"}"#),
+        Answer::status(500),
+    ]);
     let line = r#"{"user":"marker-user","path":"/marker-path?q=marker-query","authorization":"marker-secret"}"#;
     let records = [
-        gzip(envelope("marker-group", 0, &[line, "marker-text"])),
+        gzip(envelope("group", 0, &[line, "marker-text"])),
         b"{\"messageType\":\"marker-type\",\"logEvents\":[]}".to_vec(),
         b"marker-plain".to_vec(),
     ];

@@ -72,6 +72,16 @@ def test_the_function_is_built_from_the_package_and_answers_within_firehoses_pat
     assert TEMPLATE["Mappings"]["MostOfTimeout"] == {str(each): {"Milliseconds": each * 800} for each in timeouts}
 
 
+def test_no_level_takes_the_metrics_away():
+    # A line without a level, as the metrics are, counts as INFO for Lambda's filter.
+    levels = TEMPLATE["Mappings"]["LogLevels"]
+    assert FUNCTION["LoggingConfig"]["ApplicationLogLevel"] == {"Fn::FindInMap": ["LogLevels", {"Ref": "FunctionLogLevel"}, "Lambda"]}
+    assert VARIABLES["LOG_LEVEL"] == {"Fn::FindInMap": ["LogLevels", {"Ref": "FunctionLogLevel"}, "Function"]}
+    assert sorted(levels) == sorted(PARAMETERS["FunctionLogLevel"]["AllowedValues"])
+    assert {level: each["Function"] for level, each in levels.items()} == {level: level.lower() for level in levels}
+    assert {each["Lambda"] for each in levels.values()} == {"DEBUG", "INFO"}
+
+
 def test_a_changed_parameter_comes_into_force():
     # Firehose invokes the alias; SAM publishes no version when only a parameter changes.
     assert TEMPLATE["Resources"]["ForwarderAlias"]["Properties"]["FunctionVersion"] == "$LATEST"
