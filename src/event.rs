@@ -196,7 +196,7 @@ impl Head<'_> {
         out.extend_from_slice(&self.origin.json);
         if let Some(fields) = &self.extracted_fields {
             out.extend_from_slice(b",\"extractedFields\":");
-            redactor.write_json(fields, out);
+            redactor.write_json(&json::sound(fields), out);
         }
     }
 

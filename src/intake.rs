@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::vec;
 
-use crate::access_log::{AccessLog, Learned};
+use crate::access_log::{self, AccessLog, Learned};
 use crate::archive::Archives;
 use crate::batch::{Batch, Limits, Oversized, Packer, Share};
 use crate::config::{Archive, DeliverySettings, Settings};
@@ -357,8 +357,17 @@ impl<'a> Intake<'a> {
         let settings = self.settings;
         let log = match settings.formats.parse(line) {
             Ok(log) => log,
-            Err(error) => return self.text(record, head, line, &error),
+            Err(error) => {
+                return match access_log::mended(line) {
+                    Some(mended) => self.access_line(record, head, &mended, raw),
+                    None => self.text(record, head, line, &error),
+                };
+            }
         };
+        // A line that came without a time mostly has its request's.
+        let dated = log.time().and_then(event::valid_timestamp).filter(|_| raw.is_none());
+        let dated = dated.map(|timestamp| Head { timestamp, ..head.clone() });
+        let head = dated.as_ref().unwrap_or(head);
         // Whatever a format takes is an access log; other JSON may be a vended execution record.
         if log.format().is_none() {
             if is_empty_object(line) {

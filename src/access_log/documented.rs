@@ -5,7 +5,7 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-logging.html>
 
 /// Each format as of 2026, with a label.
-pub(super) const DOCUMENTED: [(&str, &str); 12] = [
+pub(super) const DOCUMENTED: [(&str, &str); 13] = [
     (
         "the CLF format of REST APIs",
         r#"$context.identity.sourceIp $context.identity.caller $context.identity.user [$context.requestTime]"$context.httpMethod $context.resourcePath $context.protocol" $context.status $context.responseLength $context.requestId $context.extendedRequestId"#,
@@ -25,6 +25,11 @@ pub(super) const DOCUMENTED: [(&str, &str); 12] = [
     (
         "the CLF format of HTTP APIs",
         r#"$context.identity.sourceIp - - [$context.requestTime] "$context.httpMethod $context.routeKey $context.protocol" $context.status $context.responseLength $context.requestId $context.extendedRequestId"#,
+    ),
+    // Of the guide on errors of integrations: the format that is copied most.
+    (
+        "the CLF format of HTTP APIs with the integration's error",
+        r#"$context.identity.sourceIp - - [$context.requestTime] "$context.httpMethod $context.routeKey $context.protocol" $context.status $context.responseLength $context.requestId $context.integrationErrorMessage"#,
     ),
     (
         "the JSON format of HTTP APIs",

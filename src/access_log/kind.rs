@@ -29,12 +29,16 @@ pub enum Kind {
     Arn,
     /// Something without spaces, quotes and commas.
     Word,
+    /// Who signed a request: a word that may hold commas, as the names of role sessions do.
+    Principal,
     /// A path, which starts with `/` and has no spaces or quotes.
     Path,
     /// `GET /pets`, `$default`, or the route key of a WebSocket API.
     RouteKey,
     /// Text that brings its own quotes.
     Quoted,
+    /// What an authorizer gave, outside the quotes of a JSON format: a number, `true` or `false` is written as it stands.
+    Scalar,
     /// Anything.
     Text,
 }
@@ -79,7 +83,7 @@ const ROUTE_METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PA
 impl Kind {
     /// Tells whether `value` can be a value of this kind. Time: linear in its length.
     pub(super) fn fit(self, value: &str) -> Fit {
-        if value == "-" || self == Self::Text {
+        if value == "-" || matches!(self, Self::Text | Self::Scalar) {
             return Fit::Valid;
         }
         if self == Self::Time && is_clf_time(value.as_bytes()) {
@@ -98,7 +102,7 @@ impl Kind {
                 "HTTP/".starts_with(value),
             ),
             Self::EventType => Fit::of(EVENT_TYPES.contains(&value), true),
-            Self::Method | Self::Id | Self::Word => Fit::of(!value.is_empty(), true),
+            Self::Method | Self::Id | Self::Word | Self::Principal => Fit::of(!value.is_empty(), true),
             Self::Arn => Fit::of(value.starts_with("arn:"), "arn:".starts_with(value)),
             Self::Path => Fit::of(value.starts_with('/'), value.is_empty()),
             Self::RouteKey => fit_route_key(value),
@@ -106,7 +110,7 @@ impl Kind {
                 value.len() > 1 && value.starts_with('"') && value.ends_with('"'),
                 value.is_empty() || value.starts_with('"'),
             ),
-            Self::Text => Fit::Valid,
+            Self::Scalar | Self::Text => Fit::Valid,
         }
     }
 
@@ -129,10 +133,10 @@ impl Kind {
             Self::Method | Self::EventType => byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'),
             Self::Protocol => byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.'),
             Self::Id => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'=' | b'+' | b'/' | b'.' | b'-'),
-            Self::Arn | Self::Path => is_unspaced(byte),
+            Self::Arn | Self::Path | Self::Principal => is_unspaced(byte),
             Self::Word => is_unspaced(byte) && byte != b',',
             Self::RouteKey => is_unspaced(byte) || byte == b' ',
-            Self::Quoted | Self::Text => true,
+            Self::Quoted | Self::Scalar | Self::Text => true,
         }
     }
 
@@ -150,11 +154,22 @@ impl Kind {
     /// Returns whether not even an undocumented value of this kind would be these words.
     pub(super) fn is_ruled_out(self, words: &str) -> bool {
         match self {
-            Self::Word | Self::RouteKey | Self::Quoted | Self::Text => false,
+            _ if self.is_loose() => false,
+            Self::RouteKey => false,
             Self::Path => !words.starts_with('/'),
             Self::Arn => !words.starts_with("arn:"),
             _ => true,
         }
+    }
+
+    /// Returns whether values are words of people's own making, which may be anything where they are not as documented.
+    pub(super) fn is_loose(self) -> bool {
+        matches!(self, Self::Word | Self::Principal | Self::Quoted | Self::Scalar | Self::Text)
+    }
+
+    /// Returns whether a value of this kind can be anything at all.
+    pub(super) fn is_free(self) -> bool {
+        matches!(self, Self::Scalar | Self::Text)
     }
 
     /// Returns whether a valid value of this kind stands in a JSON string as it is and can hold no credential under a name.
@@ -164,7 +179,7 @@ impl Kind {
 
     /// Returns whether a valid value of this kind can hold no credential under a name, whatever signs are in it.
     pub(super) fn is_closed(self) -> bool {
-        !matches!(self, Self::Word | Self::Path | Self::RouteKey | Self::Quoted | Self::Text)
+        !self.is_loose() && !matches!(self, Self::Path | Self::RouteKey)
     }
 }
 
@@ -172,7 +187,7 @@ impl Kind {
 /// into asking this.
 #[expect(clippy::indexing_slicing, reason = "of constant lengths, before the program runs")]
 static KINDS_OF_BYTES: [u16; 256] = {
-    const KINDS: [Kind; 14] = [
+    const KINDS: [Kind; 16] = [
         Kind::Number,
         Kind::Bool,
         Kind::Ip,
@@ -183,9 +198,11 @@ static KINDS_OF_BYTES: [u16; 256] = {
         Kind::Id,
         Kind::Arn,
         Kind::Word,
+        Kind::Principal,
         Kind::Path,
         Kind::RouteKey,
         Kind::Quoted,
+        Kind::Scalar,
         Kind::Text,
     ];
     let mut kinds_of_bytes = [0; 256];
@@ -219,9 +236,11 @@ impl fmt::Display for Kind {
             Self::Id => "identifier",
             Self::Arn => "ARN",
             Self::Word => "word",
+            Self::Principal => "principal",
             Self::Path => "path",
             Self::RouteKey => "route key",
             Self::Quoted => "text in quotes",
+            Self::Scalar => "JSON value",
             Self::Text => "text",
         })
     }
@@ -309,6 +328,12 @@ fn is_clf_time(value: &[u8]) -> bool {
         && [m1, m2, m3].iter().all(u8::is_ascii_alphabetic)
 }
 
+/// Returns the milliseconds since the Unix epoch of a time of the Common Log Format.
+pub(super) fn clf_milliseconds(text: &str) -> Option<i64> {
+    let time = jiff::Timestamp::strptime("%d/%b/%Y:%H:%M:%S %z", text).ok()?;
+    is_clf_time(text.as_bytes()).then_some(time.as_millisecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,6 +391,15 @@ mod tests {
         valid(Kind::Protocol, &["HTTP/1.1", "HTTP/2"]);
         short(Kind::Protocol, &["", "HTTP", "HTTP/"]);
         never(Kind::Protocol, &["GET", "HTTP/1.1 200"]);
+    }
+
+    #[test]
+    fn a_time_of_the_common_log_format_has_its_zone() {
+        assert_eq!(clf_milliseconds("21/Nov/2026:18:59:00 +0000"), Some(1_795_287_540_000));
+        assert_eq!(clf_milliseconds("21/Nov/2026:20:29:00 +0130"), Some(1_795_287_540_000));
+        for text in ["21/Nov/2026:18:59:00", "31/Feb/2026:18:59:00 +0000", "21/Foo/2026:18:59:00 +0000", "-", ""] {
+            assert_eq!(clf_milliseconds(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::stencil::{Reading, Stencil};
 use super::value::Value;
 use super::write;
 use super::{AccessLog, Fields, Formats};
-use crate::json::{Cursor, Kind, Str};
+use crate::json::{self, Cursor, Kind, Str};
 use crate::redact::{REDACTED, Redactor, is_query_map};
 
 /// Texts that are kept. A stage has one, or a few where its lines leave keys out.
@@ -63,6 +63,9 @@ pub(super) struct Template {
     places: Vec<Place>,
     /// What is written behind the last value.
     end: Box<str>,
+    /// Which of the values is the API's id, and which the stage's name.
+    pub(super) api_id: Option<usize>,
+    pub(super) stage: Option<usize>,
 }
 
 /// A value of a line, and what is written before it: the quote too, where the value is the inside of a string.
@@ -98,24 +101,30 @@ impl Template {
             read: Vec::new(),
             written: String::new(),
             places: Vec::new(),
+            api_id: None,
+            stage: None,
         };
         let mut cursor = Cursor::new(line);
         pupil.object(&mut cursor, false)?;
-        let Pupil { keys, at, mut read, written, places, .. } = pupil;
+        let Pupil { keys, at, mut read, written, places, api_id, stage, .. } = pupil;
         let is_vended = keys.contains(&"payload") && (keys.contains(&"api_id") || keys.contains(&"resource_arn"));
-        if !cursor.at_end() || is_vended || !formats.formats.iter().all(|format| is_foreign(format, &keys)) {
+        if !cursor.at_end() || is_vended || !formats.all().all(|format| is_foreign(format, &keys)) {
             return None;
         }
         read.push((false, line.get(at..)?));
         // Each text stands behind the value before it.
         let first = read.first()?.1;
         let behind = read.iter().zip(read.get(1..)?).map(|((quoted, _), (_, behind))| (*quoted, *behind));
-        Some(Self { stencil: Stencil::new(first, behind)?, places, end: written.into() })
+        Some(Self { stencil: Stencil::new(first, behind)?, places, end: written.into(), api_id, stage })
     }
 
     fn read<'a>(&self, line: Str<'a>) -> Option<Vec<Value<'a>>> {
         let Reading::Values(values) = self.stencil.read(line) else { return None };
-        let is_plain = |(place, value): (&Place, &Value<'_>)| !place.nested || !matches!(value, Value::Clean(_));
+        let is_plain = |(place, value): (&Place, &Value<'_>)| match value {
+            Value::Clean(_) => !place.nested,
+            Value::Plain(number) => json::is_sound_number(number),
+            _ => true,
+        };
         self.places.iter().zip(&values).all(is_plain).then_some(values)
     }
 
@@ -149,10 +158,10 @@ fn is_foreign(format: &Format, keys: &[&str]) -> bool {
         Some(shape) => shape.keys.iter().any(|(name, node)| {
             matches!(node, Node::Variable(_) | Node::Object(_)) && is_word(name) && !keys.contains(&name.as_ref())
         }),
-        None if format.literal(0).is_empty() => {
-            format.slots.first().is_some_and(|slot| !slot.variable.kind.may_hold("{"))
+        None if format.pattern.literal(0).is_empty() => {
+            format.pattern.slots.first().is_some_and(|slot| !slot.variable.kind.may_hold("{"))
         }
-        None => !format.literal(0).starts_with('{'),
+        None => !format.pattern.literal(0).starts_with('{'),
     }
 }
 
@@ -173,6 +182,8 @@ struct Pupil<'a> {
     /// What is to be written behind the last value.
     written: String,
     places: Vec<Place>,
+    api_id: Option<usize>,
+    stage: Option<usize>,
 }
 
 impl<'a> Pupil<'a> {
@@ -180,6 +191,7 @@ impl<'a> Pupil<'a> {
         cursor.open().ok()?;
         let mut opened = false;
         let mut first = true;
+        let mut names = Vec::new();
         while let Some(key) = cursor.next_key(&mut first).ok()? {
             let name = key.raw();
             let is_known = !key.escaped() && !is_query_map(name) && self.keys.len() < MAX_KEYS;
@@ -187,13 +199,21 @@ impl<'a> Pupil<'a> {
             let hidden = redactor.hides(name);
             // Inside an object, the search for credentials would look closer at some keys.
             let is_ordinary = !nested || is_word(name) && !hidden && !redactor.hides_in_query(name);
-            if !is_known || !is_ordinary {
+            if !is_known || !is_ordinary || names.contains(&name) {
                 return None;
             }
+            names.push(name);
             self.keys.push(name);
             self.written.push(if std::mem::replace(&mut opened, true) { ',' } else { '{' });
             self.written.extend(["\"", name, "\":"]);
-            match cursor.kind().ok()? {
+            let kind = cursor.kind().ok()?;
+            let place = Some(self.places.len()).filter(|_| !nested && !matches!(kind, Kind::Object | Kind::Array));
+            match name {
+                "apiId" if !nested => self.api_id = place,
+                "stage" if !nested => self.stage = place,
+                _ => {}
+            }
+            match kind {
                 Kind::Object if !hidden => self.object(cursor, true)?,
                 Kind::Object | Kind::Array => return None,
                 Kind::String => {

@@ -11,8 +11,11 @@ mod documented;
 mod format;
 mod kind;
 mod learned;
+mod likeliest;
+mod mended;
 mod object;
 mod outline;
+mod setting;
 mod shape;
 mod stencil;
 mod text;
@@ -25,10 +28,11 @@ use std::fmt;
 
 use thiserror::Error;
 
-pub use self::format::{FormatError, FormatErrorKind};
 pub use self::kind::Kind;
 pub use self::learned::Learned;
+pub use self::mended::mended;
 pub use self::outline::{Holds, Outline, Part};
+pub use self::setting::{FormatError, FormatErrorKind};
 pub use self::text::Reason;
 pub use self::variables::documented_variables;
 
@@ -36,21 +40,21 @@ use self::format::Format;
 use self::learned::Template;
 use self::object::Object;
 use self::stencil::Reading;
+use self::text::Lenient;
 use self::value::Value;
-use crate::json::{JsonErrorKind, Str};
+use crate::json::{self, JsonErrorKind, Str};
 use crate::redact::Redactor;
 
 /// The formats that a line may have, compiled once.
 #[derive(Debug)]
 pub struct Formats {
-    /// Those with the most variables first: the first one that fits is the one that says most.
-    formats: Vec<Format>,
-    /// Invalid values that a line may have at most where the format has no words between them.
-    tolerated: usize,
+    /// Those that an operator says the stages have, in that order.
+    set: Vec<Format>,
+    /// Those that a stage may have because AWS documents them, the one with the most literal text first: a guess.
+    documented: Vec<Format>,
+    /// How many texts of formats were set: one may be understood in several ways.
+    texts: usize,
 }
-
-/// Invalid values in a line of a format that nobody said it has: enough for the odd client, too few for any list of words.
-const TOLERATED_IN_A_GUESS: usize = 2;
 
 /// Why a line is no access log, and where: never what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -96,8 +100,8 @@ pub struct AccessLog<'a> {
 enum Fields<'a> {
     /// There is nothing else.
     None,
-    /// The line, a JSON object.
-    Line(&'a str),
+    /// The line, a JSON object that every reader takes alike, and as it was given.
+    Line(Cow<'a, str>, Object<'a>),
     /// The format, a JSON object, with the values for what is not constant.
     Format,
     /// The text of a line that came before, with these values.
@@ -106,36 +110,55 @@ enum Fields<'a> {
 
 impl Formats {
     /// The formats that AWS documents: REST, HTTP and WebSocket APIs, each as CLF, JSON, XML and CSV; as they are and as they
-    /// were before the extended request id joined them.
+    /// were before the extended request id joined them. CLF of HTTP APIs also with the integration's error message behind it.
     #[must_use]
     pub fn documented() -> Self {
         let texts = documented::DOCUMENTED
             .iter()
             .flat_map(|(label, text)| documented::variants(text).into_iter().map(move |text| (label, text)));
-        Self::new(texts.filter_map(|(label, text)| Format::compile(label, &text).ok()).collect(), TOLERATED_IN_A_GUESS)
+        let formats = texts.filter_map(|(label, text)| Format::readings(label, &text).ok());
+        let mut documented: Vec<_> = formats.flatten().collect();
+        documented.sort_by_key(|format| std::cmp::Reverse(format.pattern.literal_bytes()));
+        Self { set: Vec::new(), documented, texts: 0 }
     }
 
-    /// Compiles the format setting: the format string of an API stage, or several, one a line.
+    /// Compiles the format setting: the format string of an API stage, or several, one a line; one that is a JSON object may
+    /// stand over several lines. The documented formats are known beside them.
     ///
     /// Blank lines are passed over, and so is the `\n` that may end a format.
     ///
     /// # Errors
     /// Every problem, with line and column: a format without a variable, or with two variables that nothing separates (inside
-    /// a string of a JSON format they may touch). At least one for a setting without any format.
+    /// a string of a JSON format they may touch), or a piece of a source file. At least one for a setting without any format.
     pub fn compile(setting: &str) -> Result<Self, Vec<FormatError>> {
-        format::compile_setting(setting).map(|formats| Self::new(formats, usize::MAX))
+        Self::documented().and(setting)
     }
 
-    fn new(mut formats: Vec<Format>, tolerated: usize) -> Self {
-        formats.sort_by_key(|format| std::cmp::Reverse(format.variables));
-        Self { formats, tolerated }
+    /// Compiles further formats behind those that are set, in the notation of [`compile`](Self::compile). Their numbers go on.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile), of these alone.
+    pub fn and(mut self, further: &str) -> Result<Self, Vec<FormatError>> {
+        let (texts, formats) = setting::compile(further, self.texts)?;
+        self.texts += texts;
+        self.set.extend(formats);
+        Format::find_rivals(&mut self.set, |format, line| object::verbatim(format, line).is_some());
+        Ok(self)
     }
 
     /// Reads one line. A line feed at its end, and white space around it, are passed over.
     ///
-    /// The format is, in this order: one whose text the line is to the letter; for a JSON object, one whose keys it has; one by
-    /// whose text every value is valid; none, for a JSON object; one by whose text most values are valid. Among several, the
-    /// one with the most variables, then the earlier one; by text, one that finds a status before those that find none. Time: linear in the line's length for each format.
+    /// What an operator set comes before what AWS documents, and what is exact before what is not:
+    ///
+    /// 1. a JSON object to the letter of a set format, then one with its keys;
+    /// 2. the text of a set format, every value valid, or all but words that people choose;
+    /// 3. a documented format: keys or text, every value valid. That is a guess, so nothing less will do;
+    /// 4. a JSON object of no format;
+    /// 5. the text of a set format, most values valid.
+    ///
+    /// Of several set formats that fit alike, the one whose keys, constants and values fit most, or whose text and typed values
+    /// are most of the line, then the one with more literal text, then the earlier one. Time: linear in the line's length for
+    /// each format.
     ///
     /// # Errors
     /// If the line has none of the formats and is no JSON object either.
@@ -151,15 +174,16 @@ impl Formats {
                 }
             }
         }
-        if let Some(log) = self.strict(line) {
+        if let Some(log) = self.valid(line) {
             return Ok(log);
         }
-        let mut best = None;
-        for format in &self.formats {
-            match text::lenient(format, line, self.tolerated) {
-                Ok((values, invalid)) => {
-                    if best.as_ref().is_none_or(|(fewest, _)| invalid < *fewest) {
-                        best = Some((invalid, AccessLog::of_text(format, values)));
+        let mut best: Option<(&Format, Lenient<'_>)> = None;
+        for format in &self.set {
+            match text::lenient(format, line) {
+                Ok(found) => {
+                    let rank = |found: &Lenient<'_>| (!found.is_loose, found.invalid);
+                    if best.as_ref().is_none_or(|(_, best)| rank(&found) < rank(best)) {
+                        best = Some((format, found));
                     }
                 }
                 Err(found) => {
@@ -169,8 +193,18 @@ impl Formats {
                 }
             }
         }
-        if let Some((_, log)) = best {
+        let certain = if best.as_ref().is_some_and(|(_, found)| found.is_loose) { None } else { self.certain(line) };
+        let likely = || best.map(|(format, found)| AccessLog::new(format, found.values, Fields::Format));
+        if let Some(log) = certain.or_else(likely) {
             return Ok(log);
+        }
+        if self.set.is_empty() {
+            for format in &self.documented {
+                let found = text::miss(format, line);
+                if miss.as_ref().is_none_or(|miss| found.at > miss.at) {
+                    miss = Some(found.of(format));
+                }
+            }
         }
         let nowhere = NoMatchKind::Text(Reason::Literal);
         Err(miss.unwrap_or(NoMatch { format: "no format", at: 0, kind: nowhere, expected: None }))
@@ -181,52 +215,105 @@ impl Formats {
     /// `None` says nothing: [`parse`](Self::parse) may read the decoded line yet, and reads no line otherwise than this.
     #[must_use]
     pub fn parse_message<'a>(&'a self, line: Str<'a>) -> Option<AccessLog<'a>> {
-        for format in self.formats.iter().filter(|format| format.shape.is_some()) {
+        for format in self.set.iter().filter(|format| format.shape.is_some()) {
             // One that has no stencil may have the line all the same, and comes first.
             match format.stencil.as_ref()?.read(line) {
-                Reading::Values(values) => {
-                    let fields = if format.is_only_variables { Fields::None } else { Fields::Format };
-                    return Some(AccessLog { reading: Some((format, values)), fields });
-                }
+                // Which of them has the line, its values tell.
+                Reading::Values(_) if format.has_rivals => return None,
+                Reading::Values(values) => return Some(AccessLog::new(format, values, Fields::Format)),
                 Reading::Other => {}
                 Reading::Unsure => return None,
             }
         }
-        None
+        if !self.set.is_empty() {
+            return None;
+        }
+        let read = |format: &'a Format| match format.stencil.as_ref()?.read(line) {
+            Reading::Values(values) => Some((format, values)),
+            Reading::Other | Reading::Unsure => None,
+        };
+        let (format, values) = self.documented.iter().find_map(read)?;
+        object::are_valid(format, &values).then(|| AccessLog::new(format, values, Fields::Format))
     }
 
-    /// Tells what each format was understood to be: the one with the most variables first, as they are tried.
+    /// Tells what each format was understood to be, in the order of the setting; without one, what the documented formats are.
     pub fn outlines(&self) -> impl Iterator<Item = Outline<'_>> {
-        self.formats.iter().map(Outline::of)
+        if self.set.is_empty() { &self.documented } else { &self.set }.iter().map(Outline::of)
+    }
+
+    /// All formats, those that are set first.
+    fn all(&self) -> impl Iterator<Item = &Format> {
+        self.set.iter().chain(&self.documented)
     }
 
     /// Reads a line that starts as a JSON object.
     fn object<'a>(&'a self, line: &'a str) -> Result<AccessLog<'a>, crate::json::JsonError> {
         let verbatim = |format: &'a Format| Some((format, object::verbatim(format, line)?));
-        if let Some((format, values)) = self.formats.iter().find_map(verbatim) {
-            let fields = if format.is_only_variables { Fields::None } else { Fields::Line(line) };
-            return Ok(AccessLog { reading: Some((format, values)), fields });
+        if let Some((format, values)) = self.set.iter().find_map(verbatim)
+            && !format.has_rivals
+        {
+            return Ok(AccessLog::new(format, values, Fields::Format));
         }
         let object = Object::read(line)?;
-        let fitting = self.formats.iter().filter_map(|format| Some((format, object.values(format)?)));
-        let rank = |(format, values): &(&Format, Vec<Value<'_>>)| {
-            (std::cmp::Reverse(format.variables), object::invalid(format, values))
+        let fitting = |formats: &'a [Format]| {
+            let values = |format: &'a Format| Some((format, object.values(format)?));
+            let fitting: Vec<_> = formats.iter().filter_map(values).collect();
+            fitting
         };
-        if let Some(reading) = fitting.min_by_key(rank) {
-            return Ok(AccessLog { reading: Some(reading), fields: Fields::Line(line) });
+        let closest = |fitting: Vec<(&'a Format, Vec<Value<'a>>)>| {
+            let fit = |(format, values): &(&Format, Vec<Value<'_>>)| {
+                (object.fit(format, values), format.pattern.literal_bytes())
+            };
+            // Of several that are the last one's equal, the first.
+            fitting.into_iter().rev().max_by_key(fit)
+        };
+        let by_keys = |fitting: Option<(&'a Format, Vec<Value<'a>>)>| {
+            fitting.map(|(format, values)| AccessLog::new(format, values, Fields::None))
+        };
+        let set = || by_keys(closest(fitting(&self.set)));
+        // A key that comes twice may have been written by whoever made the value before it.
+        let of_set = if object.repeats() {
+            self.valid(line).map(Ok).or_else(|| set().map(Err))
+        } else {
+            set().map(Err).or_else(|| self.valid(line).map(Ok))
+        };
+        let guess = || {
+            let mut fitting = fitting(&self.documented);
+            fitting.retain(|(format, values)| object::are_valid(format, values));
+            by_keys(closest(fitting)).map(Err).or_else(|| self.certain(line).map(Ok))
+        };
+        match of_set.or_else(guess) {
+            Some(Ok(by_text)) => Ok(by_text),
+            Some(Err(AccessLog { reading, .. })) => {
+                Ok(AccessLog { reading, fields: Fields::Line(json::sound(line), object) })
+            }
+            None => Ok(AccessLog { reading: None, fields: Fields::Line(json::sound(line), object) }),
         }
-        Ok(self.strict(line).unwrap_or(AccessLog { reading: None, fields: Fields::Line(line) }))
     }
 
-    /// Reads a line by a format's text so that every value is valid. A line of dashes may be of several formats: it is the one's
-    /// that finds the status, which every response has.
-    fn strict<'a>(&'a self, line: &'a str) -> Option<AccessLog<'a>> {
+    /// Reads a line by a set format's text so that every value is valid.
+    fn valid<'a>(&'a self, line: &'a str) -> Option<AccessLog<'a>> {
+        let mut readings = self.set.iter().filter_map(|format| Some((format, text::valid(format, line)?)));
+        let first = readings.next()?;
+        // Most lines have one reading, which needs no comparison.
+        let best = readings.fold((first, None), |(best, known), reading| {
+            let of_best = known.unwrap_or_else(|| text::explained(best.0, &best.1));
+            let of_reading = text::explained(reading.0, &reading.1);
+            if of_reading > of_best { (reading, Some(of_reading)) } else { (best, Some(of_best)) }
+        });
+        let ((format, values), _) = best;
+        Some(AccessLog::new(format, values, Fields::Format))
+    }
+
+    /// Reads a line by a documented format's text so that every value is valid. A line of dashes may be of several formats: it is
+    /// the one's that finds the status, which every response has.
+    fn certain<'a>(&'a self, line: &'a str) -> Option<AccessLog<'a>> {
         let mut without_status = None;
-        for format in &self.formats {
-            let Some(values) = text::strict(format, line) else { continue };
+        for format in &self.documented {
+            let Some(values) = text::certain(format, line) else { continue };
             let status = format.status.and_then(|slot| values.get(slot));
             let found = status.is_none_or(|status| status.text().is_some());
-            let log = AccessLog::of_text(format, values);
+            let log = AccessLog::new(format, values, Fields::Format);
             if found {
                 return Some(log);
             }
@@ -237,8 +324,15 @@ impl Formats {
 }
 
 impl<'a> AccessLog<'a> {
-    fn of_text(format: &'a Format, values: Vec<Value<'a>>) -> Self {
-        Self { reading: Some((format, values)), fields: Fields::Format }
+    /// What a format found in a line, which has these fields besides.
+    fn new(format: &'a Format, mut values: Vec<Value<'a>>, fields: Fields<'a>) -> Self {
+        if format.has_dollars {
+            for (value, _) in values.iter_mut().zip(&format.pattern.slots).filter(|(_, slot)| slot.dollar) {
+                *value = value.without_dollar();
+            }
+        }
+        let fields = if matches!(fields, Fields::Format) && format.is_only_variables { Fields::None } else { fields };
+        Self { reading: Some((format, values)), fields }
     }
 
     /// Returns the label of the format that the line has; `None` for a JSON object that has none.
@@ -247,25 +341,55 @@ impl<'a> AccessLog<'a> {
         self.reading.as_ref().map(|(format, _)| format.label.as_ref())
     }
 
-    /// Returns the API's id, where the format has it and the line holds one.
+    /// Returns the API's id, where the format or, of a JSON object, the key `apiId` has it and the line holds one.
     #[must_use]
     pub fn api_id(&self) -> Option<Cow<'_, str>> {
-        self.name(|format| &format.api_id)
+        let learned = |template: &Template| template.api_id;
+        self.name(|format| &format.api_id, learned, "apiId")
     }
 
-    /// Returns the stage's name, where the format has it and the line holds one: letters, digits, `-` and `_`, or `$default`.
+    /// Returns the stage's name, where the format or, of a JSON object, the key `stage` has it and the line holds one: letters,
+    /// digits, `-` and `_`, or `$default`.
     #[must_use]
     pub fn stage(&self) -> Option<Cow<'_, str>> {
-        self.name(|format| &format.stage)
+        let learned = |template: &Template| template.stage;
+        self.name(|format| &format.stage, learned, "stage")
     }
 
-    /// Returns the value of a variable that names something. Anything else in its place stays in `context`, where credentials
-    /// in it are hidden.
-    fn name(&self, slots: impl FnOnce(&Format) -> &[usize]) -> Option<Cow<'_, str>> {
-        let (format, values) = self.reading.as_ref()?;
-        let value = slots(format).iter().find_map(|slot| values.get(*slot)?.text())?;
+    /// Returns the value of a variable that names something. Anything else in its place stays in `context` or `fields`, where
+    /// credentials in it are hidden.
+    fn name(
+        &self,
+        slots: impl FnOnce(&Format) -> &[usize],
+        place: impl FnOnce(&Template) -> Option<usize>,
+        key: &str,
+    ) -> Option<Cow<'_, str>> {
+        let known = self.reading.as_ref().map(|(format, values)| (slots(format), values));
+        let value = match (known, &self.fields) {
+            (Some((slots @ [_, ..], values)), _) => slots.iter().find_map(|slot| values.get(*slot)?.text()),
+            (_, Fields::Line(_, object)) => object.text(key).and_then(Value::text),
+            (_, Fields::Learned(template, values)) => place(template).and_then(|place| values.get(place)?.text()),
+            (_, Fields::None | Fields::Format) => None,
+        }?;
         let is_name = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'));
         is_name.then_some(value)
+    }
+
+    /// Returns when the request came, in milliseconds since the Unix epoch, where the format or, of a JSON object, the key
+    /// `requestTimeEpoch` or `requestTime` tells.
+    #[must_use]
+    pub fn time(&self) -> Option<i64> {
+        let of_slot = |slot: fn(&Format) -> Option<usize>| {
+            let (format, values) = self.reading.as_ref()?;
+            values.get(slot(format)?)?.text()
+        };
+        let of_key = |key: &str| match &self.fields {
+            Fields::Line(_, object) => object.text(key)?.text(),
+            _ => None,
+        };
+        let epoch = of_slot(|format| format.epoch).or_else(|| of_key("requestTimeEpoch"));
+        let words = || of_slot(|format| format.time).or_else(|| of_key("requestTime"));
+        epoch.and_then(|text| text.parse().ok()).or_else(|| words().and_then(|text| kind::clf_milliseconds(&text)))
     }
 
     /// Writes what the line holds as members of a JSON object, each behind a comma: `,"context":{…}` with the values of the
@@ -278,7 +402,7 @@ impl<'a> AccessLog<'a> {
             member(out, "context", |out| write::context(format, values, redactor, out));
         }
         member(out, "fields", |out| match (&self.fields, &self.reading) {
-            (Fields::Line(line), reading) => {
+            (Fields::Line(line, _), reading) => {
                 let format = reading.as_ref().map(|(format, _)| *format);
                 write::fields_of_line(format, line, redactor, out).unwrap_or(false)
             }

@@ -5,9 +5,10 @@
 
 use memchr::memchr2;
 
-use super::format::Format;
+use super::format::{Format, Slot};
 use super::kind::{Fit, Kind as ValueKind};
 use super::shape::{Node, Shape};
+use super::text;
 use super::value::Value;
 use crate::json::{Cursor, JsonError, Kind, Str};
 
@@ -16,12 +17,12 @@ use crate::json::{Cursor, JsonError, Kind, Str};
 /// `None` if it is anything else, or holds an array or object for a variable.
 pub(super) fn verbatim<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a>>> {
     format.shape.as_ref()?;
-    let mut literals = format.literals.iter();
+    let mut literals = format.pattern.literals.iter();
     let mut rest = literals.next()?.strip(line)?;
     // No JSON string holds a control character: with none in the line, a quote ends each.
     let lowest = line.bytes().fold(u8::MAX, u8::min);
-    let mut values = Vec::with_capacity(format.slots.len());
-    for (slot, literal) in format.slots.iter().zip(literals) {
+    let mut values = Vec::with_capacity(format.pattern.slots.len());
+    for (slot, literal) in format.pattern.slots.iter().zip(literals) {
         let start = line.len() - rest.len();
         let (value, end) = if slot.quoted {
             match memchr2(b'"', b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
@@ -88,9 +89,16 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Looks up the values of a format. `None` unless each of its keys that hold a variable comes, and comes once.
+    /// Returns whether a key comes twice.
+    pub(super) fn repeats(&self) -> bool {
+        let mut names: Vec<_> = self.entries.iter().map(|(key, _)| key.decode()).collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| matches!(pair, [one, other] if one == other))
+    }
+
+    /// Looks up the values of a format. `None` unless each of its keys that hold a variable comes.
     ///
-    /// A key that comes twice may have been written by whoever made the value before it.
+    /// Of a key that comes twice the last value counts.
     pub(super) fn values(&self, format: &Format) -> Option<Vec<Value<'a>>> {
         let shape = format.shape.as_ref().filter(|_| format.variables > 0)?;
         // Most formats fail here, at little cost.
@@ -100,26 +108,37 @@ impl<'a> Object<'a> {
         if !shape.keys.iter().all(|(name, node)| matches!(node, Node::Composite(_) | Node::Constant(_)) || has(name)) {
             return None;
         }
-        let mut values = vec![Value::Unseen; format.slots.len()];
+        let mut values = vec![Value::Unseen; format.pattern.slots.len()];
         let mut seen = 0;
         for (key, raw) in &self.entries {
             seen += look_up(shape, *key, &mut Cursor::new(raw), &mut values)?;
         }
         (seen == format.variables).then_some(values)
     }
+
+    /// Returns the text of a key's value, if it is a text or a number; of several the last.
+    pub(super) fn text(&self, name: &str) -> Option<Value<'a>> {
+        let (_, raw) = self.entries.iter().rev().find(|(key, _)| key.decode() == name)?;
+        scalar(&mut Cursor::new(raw)).ok().flatten()
+    }
+
+    /// Says how well the object fits a format whose keys it has: how many more values are as the format says than are not.
+    pub(super) fn fit(&self, format: &Format, values: &[Value<'_>]) -> isize {
+        let Some(shape) = &format.shape else { return 0 };
+        let fits = self.entries.iter().map(|(key, raw)| fit(format, shape, *key, &mut Cursor::new(raw)));
+        valid(format, values) + fits.flatten().sum::<isize>()
+    }
 }
 
 /// Takes the value at the cursor for the variable that the shape has under this key. Returns how many variables were found
-/// in it, `None` if one was found before.
+/// in it for the first time.
 fn look_up<'a>(shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'a>, values: &mut [Value<'a>]) -> Option<usize> {
     match shape.get(key) {
         Some(Node::Variable(slot)) => {
             let value = values.get_mut(*slot)?;
-            if *value != Value::Unseen {
-                return None;
-            }
+            let is_new = *value == Value::Unseen;
             *value = scalar(cursor).ok()?.unwrap_or(Value::Nothing);
-            Some(1)
+            Some(usize::from(is_new))
         }
         Some(Node::Object(inner)) if cursor.kind() == Ok(Kind::Object) => {
             cursor.open().ok()?;
@@ -137,12 +156,50 @@ fn look_up<'a>(shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'a>, values: &mu
     }
 }
 
-/// Counts the values that are not as AWS documents them for their variables.
-pub(super) fn invalid(format: &Format, values: &[Value<'_>]) -> usize {
-    let is_invalid =
-        |value: &Value<'_>, kind: ValueKind| value.text().is_some_and(|text| kind.fit(&text) != Fit::Valid);
-    let slots = format.slots.iter().filter(|slot| !slot.composite);
-    slots.zip(values).filter(|(slot, value)| is_invalid(value, slot.variable.kind)).count()
+/// Says of the value at the cursor whether it is the constant, or of the pattern, that the shape has under this key.
+fn fit(format: &Format, shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'_>) -> Option<isize> {
+    let is_so = match shape.get(key) {
+        Some(Node::Constant(constant)) => cursor.value().ok()? == constant.as_ref(),
+        Some(Node::Composite(slot)) => {
+            let pattern = format.pattern.slots.get(*slot)?.parts.as_ref()?;
+            let value = scalar(cursor).ok()??;
+            text::strict(pattern, &value.characters()).is_some()
+        }
+        Some(Node::Object(inner)) if cursor.kind() == Ok(Kind::Object) => {
+            cursor.open().ok()?;
+            let mut first = true;
+            let mut fits = 0;
+            while let Some(key) = cursor.next_key(&mut first).ok()? {
+                let start = cursor.clone();
+                fits += fit(format, inner, key, cursor).unwrap_or_default();
+                *cursor = start;
+                cursor.value().ok()?;
+            }
+            return Some(fits);
+        }
+        _ => return None,
+    };
+    Some(if is_so { 1 } else { -1 })
+}
+
+/// Counts the values that are as AWS documents them for their variables, less those that are not.
+fn valid(format: &Format, values: &[Value<'_>]) -> isize {
+    let slots = format.pattern.slots.iter().zip(values);
+    let single = slots.filter(|(slot, value)| !slot.is_composite() && **value != Value::Unseen);
+    single.map(|(slot, value)| if is_valid(slot, *value) { 1 } else { -1 }).sum()
+}
+
+/// Returns whether every value is as AWS documents it for its variable. A number is no value of a variable that is a text.
+pub(super) fn are_valid(format: &Format, values: &[Value<'_>]) -> bool {
+    let mut slots = format.pattern.slots.iter().zip(values).filter(|(slot, _)| !slot.is_composite());
+    slots.all(|(slot, value)| {
+        let is_scalar = matches!(slot.variable.kind, ValueKind::Number | ValueKind::Bool | ValueKind::Scalar);
+        is_valid(slot, *value) && (is_scalar || !matches!(value, Value::Plain(_)))
+    })
+}
+
+fn is_valid(slot: &Slot, value: Value<'_>) -> bool {
+    value.text().is_none_or(|text| slot.fit(&text) == Fit::Valid)
 }
 
 #[cfg(test)]
@@ -288,7 +345,7 @@ mod tests {
             let mut line = format.clone();
             for value in &values {
                 let Some(start) = line.find("$context.") else { break };
-                let end = start + 9 + name_length(&line[start + 9..]);
+                let end = start + 9 + name_length(&line[start + 9..], false);
                 let text = if escaped { serde_json::to_string(value)?.trim_matches('"').to_owned() } else { value.clone() };
                 line.replace_range(start..end, &text.replace('$', ""));
             }
@@ -312,7 +369,7 @@ mod tests {
             let mut line = format.clone();
             for value in &values {
                 let Some(start) = line.find("$context.") else { break };
-                let end = start + 9 + name_length(&line[start + 9..]);
+                let end = start + 9 + name_length(&line[start + 9..], false);
                 let bare = line[..start].ends_with(':');
                 let inside = serde_json::to_string(&value.replace('$', ""))?;
                 let text = if bare { inside.as_str() } else { &inside[1..inside.len() - 1] };
@@ -321,8 +378,8 @@ mod tests {
             let formats = Formats::compile(&format).unwrap();
             // With white space in front of the end, the line is no longer the format to the letter.
             let spaced = format!("{} }}", line.strip_suffix('}').unwrap());
-            prop_assert!(verbatim(&formats.formats[0], &line).is_some());
-            prop_assert!(verbatim(&formats.formats[0], &spaced).is_none());
+            prop_assert!(verbatim(&formats.set[0], &line).is_some());
+            prop_assert!(verbatim(&formats.set[0], &spaced).is_none());
             let redactor = Redactor::new(["a"]);
             let clear = written(&formats.parse(&line).unwrap(), &redactor);
             prop_assert_eq!(&clear, &written(&formats.parse(&spaced).unwrap(), &redactor));

@@ -52,6 +52,12 @@ impl<'a> Outline<'a> {
         self.format.shape.is_some()
     }
 
+    /// Returns whether variables have a dollar sign before them, which stands in the lines too and is taken off.
+    #[must_use]
+    pub fn has_dollars(self) -> bool {
+        self.format.has_dollars
+    }
+
     /// Returns what the format holds, in its order.
     #[must_use]
     pub fn parts(self) -> Vec<Part<'a>> {
@@ -61,9 +67,9 @@ impl<'a> Outline<'a> {
                 self.walk(shape, &mut Vec::new(), &mut parts);
                 parts
             }
-            None => {
-                (0..self.format.slots.len()).map(|slot| Part { path: Vec::new(), holds: self.variable(slot) }).collect()
-            }
+            None => (0..self.format.pattern.slots.len())
+                .map(|slot| Part { path: Vec::new(), holds: self.variable(slot) })
+                .collect(),
         }
     }
 
@@ -87,6 +93,7 @@ impl<'a> Outline<'a> {
 
     fn variable(self, slot: usize) -> Holds<'a> {
         self.format
+            .pattern
             .slots
             .get(slot)
             .map_or(Holds::Composite, |slot| Holds::Variable { name: &slot.variable.name, kind: slot.variable.kind })

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::format::{Slot, Slots};
+use super::format::{Pattern, Slot, Slots};
 use super::kind::Kind;
 use super::variables::Variable;
 use crate::json::{self, Cursor, MAX_DEPTH, Str};
@@ -13,7 +13,7 @@ use crate::redact::is_query_map;
 /// Stands for a variable while the format is read as JSON. One byte, valid in a string and as a number.
 pub(super) const PLACEHOLDER: char = '1';
 
-/// The keys of an object, in the order of the format.
+/// The keys of an object, in the order of the format. One that the format has twice stands once, with what it holds last.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     pub(super) keys: Vec<(Box<str>, Node)>,
@@ -45,6 +45,16 @@ impl Shape {
         self.keys.iter().find_map(|(known, node)| (known.as_ref() == name).then_some(node))
     }
 
+    /// Counts the keys that hold one variable.
+    pub(super) fn variables(&self) -> usize {
+        let count = |node: &Node| match node {
+            Node::Variable(_) => 1,
+            Node::Object(shape) => shape.variables(),
+            Node::Composite(_) | Node::Constant(_) => 0,
+        };
+        self.keys.iter().map(|(_, node)| count(node)).sum()
+    }
+
     /// Returns whether every value is one variable, or an object of such.
     pub(super) fn is_only_variables(&self) -> bool {
         self.keys.iter().all(|(_, node)| match node {
@@ -60,13 +70,15 @@ impl Shape {
 pub(super) struct Placed {
     pub(super) at: usize,
     pub(super) variable: Variable,
+    /// Whether a dollar sign stood before it.
+    pub(super) dollar: bool,
 }
 
 /// Reads a format's text as a JSON object. Returns its shape and, for each slot, the bytes that it takes in `text`.
 ///
-/// `None` if it is no JSON object, holds a variable in a key, or a key twice: such a format has only its text to go by.
+/// `None` if it is no JSON object, or holds a variable in a key: such a format has only its text to go by.
 pub(super) fn read(text: &str, placed: &[Placed]) -> Option<(Shape, Slots)> {
-    let mut reader = Reader { placed, slots: Vec::new(), path: Vec::new() };
+    let mut reader = Reader { text, placed, slots: Vec::new(), path: Vec::new() };
     let mut cursor = Cursor::new(text);
     if cursor.kind() != Ok(json::Kind::Object) {
         return None;
@@ -76,6 +88,7 @@ pub(super) fn read(text: &str, placed: &[Placed]) -> Option<(Shape, Slots)> {
 }
 
 struct Reader<'a> {
+    text: &'a str,
     placed: &'a [Placed],
     slots: Slots,
     /// The keys that lead to the value that is read, outermost first.
@@ -93,12 +106,17 @@ impl Reader<'_> {
         loop {
             let key_start = cursor.position();
             let Some(key) = cursor.next_key(&mut first).ok()? else { return Some(shape) };
-            if shape.get(key).is_some() || !self.within(&(key_start..cursor.position())).is_empty() {
+            if !self.within(&(key_start..cursor.position())).is_empty() {
                 return None;
             }
-            self.path.push(key.decode().into());
+            let key: Box<str> = key.decode().into();
+            self.path.push(key.clone());
             let node = self.value(cursor, depth)?;
-            shape.keys.push((self.path.pop()?, node));
+            self.path.pop();
+            match shape.keys.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, known)) => *known = node,
+                None => shape.keys.push((key, node)),
+            }
         }
     }
 
@@ -114,22 +132,37 @@ impl Reader<'_> {
             [] => Node::Constant(raw.into()),
             _ if kind == json::Kind::Object => return self.object(cursor, depth + 1).map(Node::Object),
             [only] if inside.len() == PLACEHOLDER.len_utf8() => {
-                Node::Variable(self.slot(inside, only.variable.clone(), quoted, false))
+                let mut slot = Slot { dollar: only.dollar, ..Slot::new(only.variable.clone(), quoted) };
+                if !quoted && slot.variable.name.starts_with("authorizer.") && slot.variable.kind == Kind::Text {
+                    slot.variable.kind = Kind::Scalar;
+                }
+                Node::Variable(self.slot(inside, slot))
             }
-            several => Node::Composite(self.slot(inside, composite(several), quoted, true)),
+            several => {
+                let slot = Slot::new(composite(several), quoted);
+                let parts = self.text.get(inside.clone()).filter(|text| !text.contains('\\')).map(|text| {
+                    let part = |placed: &Placed| {
+                        let at = placed.at - inside.start;
+                        let slot = Slot { dollar: placed.dollar, ..Slot::new(placed.variable.clone(), false) };
+                        (at..at + PLACEHOLDER.len_utf8(), slot)
+                    };
+                    Pattern::new(text, several.iter().map(part).collect())
+                });
+                Node::Composite(self.slot(inside, Slot { parts, ..slot }))
+            }
         };
         *cursor = ahead;
         Some(node)
     }
 
     /// Adds a slot under the keys that lead to it, and returns its index.
-    fn slot(&mut self, inside: Range<usize>, mut variable: Variable, quoted: bool, composite: bool) -> usize {
+    fn slot(&mut self, inside: Range<usize>, mut slot: Slot) -> usize {
         let mut in_query = false;
         for key in &self.path {
-            variable.is_called(key, in_query);
+            slot.variable.is_called(key, in_query);
             in_query |= is_query_map(key);
         }
-        self.slots.push((inside, Slot::new(variable, quoted, composite)));
+        self.slots.push((inside, slot));
         self.slots.len() - 1
     }
 

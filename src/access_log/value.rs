@@ -38,6 +38,18 @@ impl<'a> Value<'a> {
         if string.escaped() { Self::Escaped(string) } else { Self::Clean(string.raw()) }
     }
 
+    /// Takes off the dollar sign that stands before the value.
+    pub(super) fn without_dollar(self) -> Self {
+        let strip = |text: &'a str| text.strip_prefix('$').unwrap_or(text);
+        match self {
+            Self::Unseen | Self::Nothing => self,
+            Self::Plain(text) => Self::Plain(strip(text)),
+            Self::Clean(text) => Self::Clean(strip(text)),
+            Self::Nameless(text) => Self::Nameless(strip(text)),
+            Self::Escaped(string) => Self::Escaped(string.without_prefix('$')),
+        }
+    }
+
     /// Returns the characters; none where there is nothing.
     pub(super) fn characters(self) -> Cow<'a, str> {
         match self {

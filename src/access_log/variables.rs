@@ -53,11 +53,16 @@ const OPEN_FAMILIES: [&str; 5] = [
     "responseOverride.header.",
 ];
 
+/// Names of an authorizer's own making: it is not documented what they may hold.
+const AUTHORIZER: &str = "authorizer.";
+
 /// Returns the length of the variable's name at the start of `text`, which stands behind `$context.`; 0 if there is none.
 ///
-/// A dot, dash or colon with nothing of a name behind it is not part of the name.
-pub(super) fn name_length(text: &str) -> usize {
-    let open = OPEN_FAMILIES.iter().find(|family| text.starts_with(**family)).map_or(0, |family| family.len());
+/// A dot, dash or colon with nothing of a name behind it is not part of the name. `with_dashes` takes dashes and colons for parts
+/// of any name that an authorizer makes; without, only of those known to hold them.
+pub(super) fn name_length(text: &str, with_dashes: bool) -> usize {
+    let open = OPEN_FAMILIES.iter().find(|family| text.starts_with(**family)).copied();
+    let open = open.or(Some(AUTHORIZER).filter(|family| with_dashes && text.starts_with(family))).map_or(0, str::len);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut length = 0;
     let mut separated = true;
@@ -153,7 +158,6 @@ const DOCUMENTED: &[(Kind, &[&str])] = &[
     (
         Kind::Word,
         &[
-            "authorizer.principalId",
             "cipherSuite",
             "customDomain.basePathMatched",
             "domainName",
@@ -161,18 +165,17 @@ const DOCUMENTED: &[(Kind, &[&str])] = &[
             "endpointType",
             "error.responseType",
             "identity.apiKey",
-            "identity.caller",
             "identity.clientCert.serialNumber",
             "identity.cognitoAuthenticationType",
             "identity.cognitoIdentityId",
             "identity.cognitoIdentityPoolId",
-            "identity.user",
             "integration.responseTransferMode",
             "stage",
             "tlsVersion",
             "wafResponseCode",
         ],
     ),
+    (Kind::Principal, &["authorizer.principalId", "identity.caller", "identity.user"]),
     (Kind::Path, &["path", "resourcePath"]),
     (Kind::RouteKey, &["routeKey"]),
     (Kind::Quoted, &["error.messageString"]),
@@ -233,7 +236,7 @@ mod tests {
 
     #[track_caller]
     fn named(text: &str, name: &str) {
-        assert_eq!(text.get(..name_length(text)), Some(name), "{text}");
+        assert_eq!(text.get(..name_length(text, false)), Some(name), "{text}");
     }
 
     #[test]
@@ -248,6 +251,18 @@ mod tests {
         named("authorizer.claims", "authorizer.claims");
         named("authorizer.claims. ", "authorizer.claims");
         named("authorizer.sub-x", "authorizer.sub");
+    }
+
+    #[test]
+    fn names_of_an_authorizer_may_hold_dashes_where_they_are_taken_for_such() {
+        #[track_caller]
+        fn named(text: &str, name: &str) {
+            assert_eq!(text.get(..name_length(text, true)), Some(name), "{text}");
+        }
+        named("authorizer.tenant-id ", "authorizer.tenant-id");
+        named("authorizer.tenant- ", "authorizer.tenant");
+        named("authorizer.claims.a-b", "authorizer.claims.a-b");
+        named("requestId-x", "requestId");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use super::format::{Branch, Format, Slot};
 use super::kind::{Fit, Kind, is_number};
 use super::shape::{Node, Shape};
+use super::text;
 use super::value::{Value, is_nothing};
 use super::variables::Name;
-use crate::json::{self, Cursor, JsonError};
+use crate::json::{self, Cursor, JsonError, Str};
 use crate::redact::{REDACTED, Redactor, is_query_map};
 
 /// Writes the values as an object nested by the variables' names. Returns whether there was any; if not, nothing is written.
@@ -47,7 +48,9 @@ fn branches(level: &[Branch], context: &Context<'_>, out: &mut Vec<u8>) -> bool 
 
 /// Writes the value of a slot, if it has one.
 fn leaf(index: usize, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
-    let (Some(slot), Some(&value)) = (context.format.slots.get(index), context.values.get(index)) else { return false };
+    let (Some(slot), Some(&value)) = (context.format.pattern.slots.get(index), context.values.get(index)) else {
+        return false;
+    };
     match value {
         Value::Unseen | Value::Nothing => false,
         Value::Plain(text) | Value::Clean(text) | Value::Nameless(text) => {
@@ -69,6 +72,7 @@ fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, o
         _ if hides(slot, redactor) => json::write_string(out, REDACTED),
         Kind::Number if is_number(text) => out.extend_from_slice(text.as_bytes()),
         Kind::Bool if matches!(text, "true" | "false") => out.extend_from_slice(text.as_bytes()),
+        Kind::Scalar if matches!(value, Value::Plain(_)) && is_scalar(text) => out.extend_from_slice(text.as_bytes()),
         _ if matches!(value, Value::Nameless(_)) => quoted(text, out),
         Kind::Quoted => json::write_string(out, &redactor.text(text)),
         _ => free_text(value, text, |text| kind.is_closed() && kind.fit(text) == Fit::Valid, redactor, out),
@@ -85,10 +89,19 @@ fn hides(slot: &Slot, redactor: &Redactor) -> bool {
     slot.variable.names.iter().any(hidden)
 }
 
-/// Takes away the quotes of a text that brings its own, and the escapes with them.
+/// Returns whether a text is a number that every JSON reader takes, or a boolean.
+fn is_scalar(text: &str) -> bool {
+    matches!(text, "true" | "false") || is_number(text)
+}
+
+/// Takes away the quotes of a text that brings its own, and the escapes with them: also where those quotes are escaped.
 fn unquoted(text: &str) -> Cow<'_, str> {
     if text.len() > 1 && text.starts_with('"') && text.ends_with('"') {
         Value::quoted(text).characters()
+    } else if text.len() > 3 && text.starts_with("\\\"") && text.ends_with("\\\"") {
+        let around = format!("\"{text}\"");
+        let text = Value::quoted(&around).characters();
+        Cow::Owned(Value::quoted(&text).characters().into_owned())
     } else {
         Cow::Borrowed(text)
     }
@@ -136,6 +149,7 @@ pub(super) fn string(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Unseen | Value::Nothing => "",
         Value::Plain(text) => return json::write_string(out, text),
         Value::Clean(text) | Value::Nameless(text) => text,
+        Value::Escaped(string) if string.has_lone_surrogate() => return json::write_string(out, &string.decode()),
         Value::Escaped(string) => string.raw(),
     };
     quoted(inside, out);
@@ -228,7 +242,9 @@ impl Fields<'_> {
     /// Writes the JSON value of a field.
     fn value(&self, key: &str, node: Option<&Node>, in_query: bool, raw: &str, out: &mut Vec<u8>) {
         if self.hides(key, node, in_query) {
-            return json::write_string(out, REDACTED);
+            let value = Cursor::new(raw).string().map(Str::decode);
+            let shown = value.ok().and_then(|value| self.shown_parts(key, node, in_query, &value));
+            return json::write_string(out, shown.as_deref().unwrap_or(REDACTED));
         }
         if in_query || is_query_map(key) {
             return self.redactor.write_query_json(raw, out);
@@ -242,10 +258,38 @@ impl Fields<'_> {
         }
     }
 
+    /// Returns the text of several variables with only those hidden that are to be. `None` if it is hidden for its key, is not of
+    /// these variables, or does not tell for sure where a hidden one ends.
+    fn shown_parts(&self, key: &str, node: Option<&Node>, in_query: bool, text: &str) -> Option<String> {
+        let Some(Node::Composite(slot)) = node else { return None };
+        let pattern = self.format?.pattern.slots.get(*slot)?.parts.as_ref()?;
+        if self.hides(key, None, in_query) {
+            return None;
+        }
+        let values = text::strict(pattern, text)?;
+        let texts: Vec<_> = values.iter().map(|value| value.characters()).collect();
+        let mut shown = pattern.literal(0).to_owned();
+        for (index, (slot, value)) in pattern.slots.iter().zip(&values).enumerate() {
+            let is_hidden = hides(slot, self.redactor) && value.without_dollar().text().is_some();
+            let around = pattern.literals.get(index..index + 2)?;
+            let is_at_end = [index == 0, index + 1 == texts.len()];
+            let is_sure = around.iter().zip(is_at_end).all(|(literal, is_at_end)| {
+                is_at_end || (!literal.text.is_empty() && !texts.iter().any(|text| literal.is_in(text)))
+            });
+            match (is_hidden, is_sure) {
+                (true, false) => return None,
+                (true, true) => shown.push_str(REDACTED),
+                (false, _) => shown.push_str(texts.get(index)?),
+            }
+            shown.push_str(pattern.literal(index + 1));
+        }
+        Some(self.redactor.text(&shown).into_owned())
+    }
+
     fn hides(&self, key: &str, node: Option<&Node>, in_query: bool) -> bool {
         let slot = match node {
             Some(Node::Variable(slot) | Node::Composite(slot)) => {
-                self.format.and_then(|format| format.slots.get(*slot))
+                self.format.and_then(|format| format.pattern.slots.get(*slot))
             }
             _ => None,
         };
@@ -299,7 +343,10 @@ impl Fields<'_> {
     fn composite(&self, key: &str, node: &Node, in_query: bool, value: Option<&Value<'_>>, out: &mut Vec<u8>) -> bool {
         let Some(value) = value else { return false };
         match value {
-            _ if self.hides(key, Some(node), in_query) => json::write_string(out, REDACTED),
+            _ if self.hides(key, Some(node), in_query) => {
+                let shown = self.shown_parts(key, Some(node), in_query, &value.characters());
+                json::write_string(out, shown.as_deref().unwrap_or(REDACTED));
+            }
             Value::Plain(raw) if is_json(raw) => self.value(key, Some(node), in_query, raw, out),
             _ if in_query || is_query_map(key) => {
                 let mut json = Vec::new();
@@ -381,7 +428,7 @@ mod tests {
             concat!(
                 r#","context":{"identity":{"apiKey":"[REDACTED]"},"requestOverride":{"header":{"X-Pin":"[REDACTED]"}},"#,
                 r#""authorizer":{"token":"[REDACTED]"}},"#,
-                r#""fields":{"both":"[REDACTED]","password":"[REDACTED]","nested":{"token":"[REDACTED]"}}"#
+                r#""fields":{"both":"[REDACTED] 200","password":"[REDACTED]","nested":{"token":"[REDACTED]"}}"#
             ),
         );
         hidden(

@@ -4,6 +4,7 @@
 //! therefore hands out slices of the text and never allocates; a [`Str`] is decoded only by who needs its characters.
 
 mod runs;
+mod sound;
 
 use std::borrow::Cow;
 
@@ -11,6 +12,7 @@ use thiserror::Error;
 
 pub(crate) use self::runs::{has_name_sign, starts_with, unescaped_run};
 use self::runs::{plain_run, string_end};
+pub use self::sound::{is_sound_number, sound};
 
 /// Deepest nesting of arrays and objects that is read. Deeper text is an error, so that no input can exhaust the stack.
 ///
@@ -76,6 +78,12 @@ impl<'a> Str<'a> {
     #[must_use]
     pub fn escaped(self) -> bool {
         self.escaped
+    }
+
+    /// Returns the string without this character at its start, if it stands there and is none that JSON escapes.
+    #[must_use]
+    pub fn without_prefix(self, character: char) -> Self {
+        Self { raw: self.raw.strip_prefix(character).unwrap_or(self.raw), ..self }
     }
 
     /// Decodes the string. A surrogate without its other half becomes U+FFFD.
