@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch};
+use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch, mended};
 use apigw_log_forwarder::event::{self, Head, Ids, Origin};
 use apigw_log_forwarder::execution_log::{Request, Stitcher};
 use apigw_log_forwarder::json::Str;
@@ -123,6 +123,9 @@ impl Explainer<'_> {
                 self.outcome.steps.push(Step { note, event: Some(event) });
             }
             Err(error) => {
+                if let Some(mended) = mended(line) {
+                    return self.line(position, head, &mended);
+                }
                 let event = written(|out| head.write_text(line, &error, self.redactor, out));
                 self.fail(format!("line {number}: text, as {error}\n{}", place(&error, line)), Some(event));
             }
@@ -154,7 +157,7 @@ impl Explainer<'_> {
             if !outline.is_json() {
                 note += " is no JSON object";
             } else if missing.is_empty() {
-                note += " has these keys, but one comes twice";
+                note += " has these keys, but not where it has them";
             } else {
                 let keys: Vec<_> = missing.iter().map(|part| format!("`{}`", part.path.join("."))).collect();
                 note += " also has ";

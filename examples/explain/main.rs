@@ -66,7 +66,7 @@ fn main() -> io::Result<ExitCode> {
     };
     match Formats::compile(&setting) {
         Ok(formats) => {
-            write!(io::stderr(), "{}", setting::outline(&formats, &setting))?;
+            write!(io::stderr(), "{}", setting::outline(&formats))?;
             explain_lines(&arguments, &formats, true)
         }
         Err(errors) => {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use apigw_log_forwarder::access_log::{FormatError, Formats, Holds, Outline, Part, documented_variables};
+use apigw_log_forwarder::access_log::{
+    FormatError, FormatErrorKind, Formats, Holds, Outline, Part, documented_variables,
+};
 use comfy_table::{Table, presets};
 
 use crate::caret;
@@ -10,7 +12,7 @@ use crate::caret;
 /// Variables under which an API's owner chooses the name.
 const OPEN_FAMILIES: [&str; 3] = ["authorizer.", "requestOverride.", "responseOverride.header."];
 
-/// Writes every problem of a setting with a caret under its place.
+/// Writes every problem of a setting with a caret under its place, and how to undo what a source file did to a format.
 pub(crate) fn problems(errors: &[FormatError], setting: &str) -> String {
     let mut page = String::new();
     for error in errors {
@@ -19,21 +21,44 @@ pub(crate) fn problems(errors: &[FormatError], setting: &str) -> String {
         // Writing to a string does not fail, here and below.
         writeln!(page, "invalid format, line {}, column {}:", error.line, error.column).unwrap_or_default();
         page += &caret::under(line, at, &error.kind.to_string());
+        if let Some(undone) = undone(line.trim_ascii(), error.kind) {
+            writeln!(page, "  try: {undone}").unwrap_or_default();
+        }
     }
     page
 }
 
+/// Returns a line without what shows that it is a piece of a source file. `None` where more than the line is to be changed.
+fn undone(line: &str, kind: FormatErrorKind) -> Option<String> {
+    let unquoted = |text: &str| text.trim_matches(['"', '\'', '`', ',', ';', ' ']).to_owned();
+    match kind {
+        FormatErrorKind::Escaped => Some(line.replace("\\\"", "\"")),
+        FormatErrorKind::Quoted => Some(unquoted(line).replace("\\\"", "\"")),
+        FormatErrorKind::Named => {
+            let (_, value) = line.split_once(['=', ':'])?;
+            Some(unquoted(value).replace("\\\"", "\"")).filter(|value| value.contains("$context."))
+        }
+        _ => None,
+    }
+}
+
 /// Writes what each format of a valid setting was understood to be.
-pub(crate) fn outline(formats: &Formats, setting: &str) -> String {
-    let texts: Vec<&str> = setting.lines().map(str::trim_ascii).filter(|line| !line.is_empty()).collect();
+///
+/// A text that can be understood in several ways is shown in each of them.
+pub(crate) fn outline(formats: &Formats) -> String {
     let mut page = String::new();
+    let mut before = None;
     for outline in formats.outlines() {
         let kind = if outline.is_json() { "a JSON object" } else { "text" };
         let parts = outline.parts();
+        // Lines that were joined make no difference to what is read.
+        if before.replace((outline.label(), parts.clone())) == Some((outline.label(), parts.clone())) {
+            continue;
+        }
         let variables = parts.iter().filter(|part| matches!(part.holds, Holds::Variable { .. })).count();
         writeln!(page, "{}: {kind}, {variables} variables", outline.label()).unwrap_or_default();
         writeln!(page, "{}", table(&parts).trim_fmt()).unwrap_or_default();
-        page += &remarks(outline, &parts, &texts);
+        page += &remarks(outline, &parts);
         page.push('\n');
     }
     page
@@ -55,7 +80,7 @@ fn table(parts: &[Part<'_>]) -> Table {
 }
 
 /// Says what is likely to be a mistake.
-fn remarks(outline: Outline<'_>, parts: &[Part<'_>], texts: &[&str]) -> String {
+fn remarks(outline: Outline<'_>, parts: &[Part<'_>]) -> String {
     let mut page = String::new();
     let names = parts.iter().filter_map(|part| match part.holds {
         Holds::Variable { name, .. } => Some(name),
@@ -65,9 +90,12 @@ fn remarks(outline: Outline<'_>, parts: &[Part<'_>], texts: &[&str]) -> String {
         writeln!(page, "  note: AWS documents no $context.{name}: API Gateway writes - for what it does not know")
             .unwrap_or_default();
     }
-    let number = outline.label().rsplit(' ').next().and_then(|number| number.parse::<usize>().ok());
-    let text = number.and_then(|number| texts.get(number - 1)).copied().unwrap_or_default();
-    if !["$context.requestId", "$context.extendedRequestId"].iter().any(|required| text.contains(required)) {
+    if outline.has_dollars() {
+        page +=
+            "  note: two dollar signs before a name: one of them stands in the lines, and is taken off the values\n";
+    }
+    let text = outline.text();
+    if !["context.requestId", "context.extendedRequestId"].iter().any(|required| text.contains(required)) {
         page += "  note: API Gateway takes no format without $context.requestId or $context.extendedRequestId\n";
     }
     if text.starts_with('{') && !outline.is_json() {
@@ -109,7 +137,7 @@ mod tests {
     #[track_caller]
     fn page(setting: &str) -> String {
         match Formats::compile(setting) {
-            Ok(formats) => outline(&formats, setting),
+            Ok(formats) => outline(&formats),
             Err(errors) => problems(&errors, setting),
         }
     }
@@ -124,6 +152,27 @@ mod tests {
                 "                    ^ two variables with nothing between them; put a separator there\n"
             )
         );
+    }
+
+    #[test]
+    fn what_a_source_file_did_to_a_format_is_undone() {
+        for (setting, expected) in [
+            (r#"{\"id\":\"$context.requestId\"}"#, r#"{"id":"$context.requestId"}"#),
+            (r#"'{"id":"$context.requestId"}',"#, r#"{"id":"$context.requestId"}"#),
+            (r#"format = "{\"id\":\"$context.requestId\"}""#, r#"{"id":"$context.requestId"}"#),
+        ] {
+            assert!(page(setting).contains(&format!("\n  try: {expected}\n")), "{}", page(setting));
+        }
+        assert!(!page("Format: >-").contains("try:"));
+    }
+
+    #[test]
+    fn a_text_is_shown_in_each_way_that_it_can_be_understood() {
+        let page = page("$context.requestId $context.authorizer.tenant-id");
+        assert_eq!(page.matches("format 1: text, 2 variables").count(), 2, "{page}");
+        let page = self::page("{\n \"id\": \"$$context.requestId\"\n}");
+        assert_eq!(page.matches("format 1: a JSON object, 1 variables").count(), 1, "{page}");
+        assert!(page.contains("note: two dollar signs"), "{page}");
     }
 
     #[test]

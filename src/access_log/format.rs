@@ -179,6 +179,8 @@ pub(super) struct Format {
     pub(super) has_rivals: bool,
     /// A line of the format.
     sample: Box<str>,
+    /// The format's text, of several lines where it was joined.
+    pub(super) text: Box<str>,
     /// The slot of the response's status, which is always known.
     pub(super) status: Option<usize>,
     /// The slots of the API's id.
@@ -210,20 +212,20 @@ impl Format {
             return Err(vec![(0, FormatErrorKind::NoVariable)]);
         }
         let (formats, problems): (Vec<_>, Vec<_>) =
-            understood.into_iter().map(|plain| Self::compile(label, plain)).partition(Result::is_ok);
+            understood.into_iter().map(|plain| Self::compile(label, text, plain)).partition(Result::is_ok);
         match problems.into_iter().find_map(Result::err) {
             Some(problems) if formats.is_empty() => Err(problems),
             _ => Ok(formats.into_iter().flatten().collect()),
         }
     }
 
-    fn compile(label: &str, plain: Plain) -> Result<Self, Vec<(usize, FormatErrorKind)>> {
-        let Plain { text, placed, origins } = plain;
-        let (shape, slots) = match shape::read(&text, &placed) {
+    fn compile(label: &str, text: &str, plain: Plain) -> Result<Self, Vec<(usize, FormatErrorKind)>> {
+        let Plain { text: sample, placed, origins } = plain;
+        let (shape, slots) = match shape::read(&sample, &placed) {
             Some((shape, slots)) => (Some(shape), slots),
-            None => (None, separate(&text, placed, &origins)?),
+            None => (None, separate(&sample, placed, &origins)?),
         };
-        let pattern = Pattern::new(&text, slots);
+        let pattern = Pattern::new(&sample, slots);
         let Pattern { slots, literals, .. } = &pattern;
         let variables =
             shape.as_ref().map_or_else(|| slots.iter().filter(|slot| !slot.is_composite()).count(), Shape::variables);
@@ -253,7 +255,8 @@ impl Format {
             is_only_variables,
             variables,
             has_rivals: false,
-            sample: text.into(),
+            sample: sample.into(),
+            text: text.into(),
             api_id,
             stage,
             epoch,

@@ -255,8 +255,8 @@ impl Formats {
             return Ok(AccessLog::new(format, values, Fields::Format));
         }
         let object = Object::read(line)?;
-        let fitting = |formats: &'a [Format]| {
-            let values = |format: &'a Format| Some((format, object.values(format)?));
+        let fitting = |formats: &'a [Format], is_guess| {
+            let values = |format: &'a Format| Some((format, object.values(format, is_guess)?));
             let fitting: Vec<_> = formats.iter().filter_map(values).collect();
             fitting
         };
@@ -270,7 +270,7 @@ impl Formats {
         let by_keys = |fitting: Option<(&'a Format, Vec<Value<'a>>)>| {
             fitting.map(|(format, values)| AccessLog::new(format, values, Fields::None))
         };
-        let set = || by_keys(closest(fitting(&self.set)));
+        let set = || by_keys(closest(fitting(&self.set, false)));
         // A key that comes twice may have been written by whoever made the value before it.
         let of_set = if object.repeats() {
             self.valid(line).map(Ok).or_else(|| set().map(Err))
@@ -278,7 +278,7 @@ impl Formats {
             set().map(Err).or_else(|| self.valid(line).map(Ok))
         };
         let guess = || {
-            let mut fitting = fitting(&self.documented);
+            let mut fitting = fitting(&self.documented, true);
             fitting.retain(|(format, values)| object::are_valid(format, values));
             by_keys(closest(fitting)).map(Err).or_else(|| self.certain(line).map(Ok))
         };

@@ -98,8 +98,9 @@ impl<'a> Object<'a> {
 
     /// Looks up the values of a format. `None` unless each of its keys that hold a variable comes.
     ///
-    /// Of a key that comes twice the last value counts.
-    pub(super) fn values(&self, format: &Format) -> Option<Vec<Value<'a>>> {
+    /// Of a key that comes twice the last value counts. A list or an object in place of a variable is no value of it, and a field;
+    /// in a line that is only guessed to be of the format it is none of its lines.
+    pub(super) fn values(&self, format: &Format, is_guess: bool) -> Option<Vec<Value<'a>>> {
         let shape = format.shape.as_ref().filter(|_| format.variables > 0)?;
         // Most formats fail here, at little cost.
         let has = |name: &str| {
@@ -111,7 +112,7 @@ impl<'a> Object<'a> {
         let mut values = vec![Value::Unseen; format.pattern.slots.len()];
         let mut seen = 0;
         for (key, raw) in &self.entries {
-            seen += look_up(shape, *key, &mut Cursor::new(raw), &mut values)?;
+            seen += look_up(shape, *key, &mut Cursor::new(raw), &mut values, is_guess)?;
         }
         (seen == format.variables).then_some(values)
     }
@@ -132,12 +133,19 @@ impl<'a> Object<'a> {
 
 /// Takes the value at the cursor for the variable that the shape has under this key. Returns how many variables were found
 /// in it for the first time.
-fn look_up<'a>(shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'a>, values: &mut [Value<'a>]) -> Option<usize> {
+fn look_up<'a>(
+    shape: &Shape,
+    key: Str<'_>,
+    cursor: &mut Cursor<'a>,
+    values: &mut [Value<'a>],
+    is_guess: bool,
+) -> Option<usize> {
     match shape.get(key) {
         Some(Node::Variable(slot)) => {
             let value = values.get_mut(*slot)?;
             let is_new = *value == Value::Unseen;
-            *value = scalar(cursor).ok()?.unwrap_or(Value::Nothing);
+            let found = scalar(cursor).ok()?;
+            *value = if is_guess { found? } else { found.unwrap_or(Value::Nothing) };
             Some(usize::from(is_new))
         }
         Some(Node::Object(inner)) if cursor.kind() == Ok(Kind::Object) => {
@@ -145,7 +153,7 @@ fn look_up<'a>(shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'a>, values: &mu
             let mut first = true;
             let mut seen = 0;
             while let Some(key) = cursor.next_key(&mut first).ok()? {
-                seen += look_up(inner, key, cursor, values)?;
+                seen += look_up(inner, key, cursor, values, is_guess)?;
             }
             Some(seen)
         }

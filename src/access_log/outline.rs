@@ -46,6 +46,12 @@ impl<'a> Outline<'a> {
         &self.format.label
     }
 
+    /// Returns the format's text, without the white space around it; one that was given in several lines has them.
+    #[must_use]
+    pub fn text(self) -> &'a str {
+        &self.format.text
+    }
+
     /// Returns whether the format is a JSON object whose keys tell the values. Any other is read by its literal text alone.
     #[must_use]
     pub fn is_json(self) -> bool {

@@ -82,10 +82,13 @@ pub(super) fn certain<'a>(format: &Format, line: &'a str) -> Option<Vec<Value<'a
     is_plausible(format, &values).then_some(values)
 }
 
-/// Returns whether neighbours of which one holds the text between them are the same, or one of them is missing.
+/// Returns whether loose neighbours of which one holds the text between them are the same, or one of them is missing.
 fn is_settled(pattern: &Pattern, pieces: &[&str]) -> bool {
-    pieces.windows(2).zip(pattern.literals.iter().skip(1)).all(|(pair, literal)| match pair {
-        [one, other] => one == other || *one == "-" || *other == "-" || !(literal.is_in(one) || literal.is_in(other)),
+    let pairs = pattern.slots.windows(2).zip(pieces.windows(2));
+    pairs.zip(pattern.literals.iter().skip(1)).all(|((slots, pieces), literal)| match pieces {
+        [one, other] if slots.iter().all(|slot| slot.variable.kind.is_loose()) => {
+            one == other || *one == "-" || *other == "-" || !(literal.is_in(one) || literal.is_in(other))
+        }
         _ => true,
     })
 }
@@ -141,7 +144,7 @@ pub(super) struct Lenient<'a> {
 ///
 /// # Errors
 /// [`Reason::Literal`] where the value starts behind which a text is missing; [`Reason::Types`] at the first invalid value, if
-/// more values are invalid than there are valid ones and words of literal text, or one of them cannot be.
+/// more values are invalid than there are words of literal text and valid values that not any word is, or one of them cannot be.
 pub(super) fn lenient<'a>(format: &Format, line: &'a str) -> Result<Lenient<'a>, Miss> {
     let pattern = &format.pattern;
     let (pieces, is_possible) = likeliest(pattern, line).ok_or_else(|| missing(pattern, line))?;
@@ -149,7 +152,7 @@ pub(super) fn lenient<'a>(format: &Format, line: &'a str) -> Result<Lenient<'a>,
     for (slot, piece) in pattern.slots.iter().zip(&pieces) {
         let kind = slot.variable.kind;
         if slot.fit(piece) == Fit::Valid {
-            typed += usize::from(!kind.is_free() && *piece != "-");
+            typed += usize::from(!kind.is_loose() && *piece != "-");
         } else {
             invalid += 1;
             hard += usize::from(!kind.is_loose());
