@@ -10,6 +10,8 @@
 mod documented;
 mod format;
 mod kind;
+#[cfg(test)]
+mod law;
 mod learned;
 mod likeliest;
 mod mended;
