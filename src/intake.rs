@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::vec;
 
-use crate::access_log::{self, AccessLog, Learned};
+use crate::access_log::{AccessLog, Learned};
 use crate::archive::Archives;
 use crate::batch::{Batch, Limits, Oversized, Packer, Share};
 use crate::config::{Archive, DeliverySettings, Settings};
@@ -358,7 +358,7 @@ impl<'a> Intake<'a> {
         let log = match settings.formats.parse(line) {
             Ok(log) => log,
             Err(error) => {
-                return match access_log::mended(line) {
+                return match settings.formats.mend(line) {
                     Some(mended) => self.access_line(record, head, &mended, raw),
                     None => self.text(record, head, line, &error),
                 };

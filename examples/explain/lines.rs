@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch, mended};
+use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch};
 use apigw_log_forwarder::event::{self, Head, Ids, Origin};
 use apigw_log_forwarder::execution_log::{Request, Stitcher};
 use apigw_log_forwarder::json::Str;
@@ -123,7 +123,7 @@ impl Explainer<'_> {
                 self.outcome.steps.push(Step { note, event: Some(event) });
             }
             Err(error) => {
-                if let Some(mended) = mended(line) {
+                if let Some(mended) = formats.mend(line) {
                     return self.line(position, head, &mended);
                 }
                 let event = written(|out| head.write_text(line, &error, self.redactor, out));

@@ -77,6 +77,8 @@ fn free() -> impl Strategy<Value = String> {
         Just("no \"such\" [thing] | {\"a\":1}, status=404 [TRUNCATED]".to_owned()),
         "(a, b \\| c; ){100}d",
     ]
+    // White space at the end of a line is passed over, whosever it was.
+    .prop_map(|text| text.trim_ascii().to_owned())
 }
 
 /// Distinct variables with values, at most one of which may be anything, in any order.
@@ -145,7 +147,11 @@ fn context(formats: &Formats, line: &str) -> Option<BTreeMap<String, String>> {
 }
 
 fn expected(values: &[(&str, String)]) -> BTreeMap<String, String> {
-    values.iter().filter(|(_, value)| value != "-").map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    values
+        .iter()
+        .filter(|(_, value)| !super::value::is_nothing(value))
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
 }
 
 /// Whether the free text could be told from its neighbours: a text is decidable where no part of it could be one of their values
@@ -215,7 +221,7 @@ proptest! {
     #[test]
     fn json_that_values_broke_becomes_no_text(values in values()) {
         let line = line_of(Notation::Json, &values, false);
-        let told = super::mended(&line).is_some() || crate::json::Cursor::new(&line).value().is_ok();
+        let told = super::mended(&line, true).is_some() || crate::json::Cursor::new(&line).value().is_ok();
         // Whether a text that holds the end of a text and a key is one or two, nobody can tell.
         prop_assert!(told || values.iter().any(|(_, value)| value.ends_with('\\') || value.contains("\",")), "{}", line);
     }

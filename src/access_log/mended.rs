@@ -5,19 +5,23 @@
 //!
 //! ```text
 //! {"status":200,"latency":-,"error":""Unauthorized"","agent":"say "hi""}
-//! {"status":200,"latency":null,"error":"Unauthorized","agent":"say \"hi\""}
+//! {"status":200,"error":"Unauthorized","agent":"say \"hi\""}
 //! ```
 
 use crate::json::{self, Cursor};
 
 /// Returns the JSON object that a line is meant to be which is none as it stands; `None` if it is one, or it cannot be told.
-#[must_use]
-pub fn mended(line: &str) -> Option<String> {
+///
+/// A value that is missing is `null`, or with `leave_out` the key is not there either.
+pub(super) fn mended(line: &str, leave_out: bool) -> Option<String> {
     let mut rest = Some(line.trim_ascii()).filter(|line| line.starts_with('{'))?;
     let mut out = Vec::with_capacity(rest.len() + 16);
     let mut is_value = false;
     // What is open here, the innermost last.
     let mut open = Vec::new();
+    // Where the key that the value belongs to starts, and whether the first key of its object was left out.
+    let mut key_start = 0;
+    let mut lacks_first = false;
     let mut was_mended = false;
     while let Some(first) = rest.bytes().next() {
         let length = match first {
@@ -41,13 +45,16 @@ pub fn mended(line: &str) -> Option<String> {
                     b'}' | b']' => drop(open.pop()),
                     _ => {}
                 }
-                out.push(first);
+                let is_needless = std::mem::take(&mut lacks_first) && first == b',';
+                if !is_needless {
+                    out.push(first);
+                }
+                if first != b':' {
+                    key_start = out.len();
+                }
                 1
             }
-            _ if first.is_ascii_whitespace() => {
-                out.push(first);
-                1
-            }
+            _ if first.is_ascii_whitespace() => 1,
             _ => {
                 let length = rest.find(|c: char| matches!(c, ',' | '}' | ']') || c.is_ascii_whitespace())?;
                 let word = rest.get(..length)?;
@@ -55,7 +62,14 @@ pub fn mended(line: &str) -> Option<String> {
                     out.extend_from_slice(word.as_bytes());
                 } else {
                     was_mended = true;
-                    if word == "-" { out.extend_from_slice(b"null") } else { json::write_string(&mut out, word) }
+                    match word {
+                        "-" if leave_out && open.last() == Some(&b'{') => {
+                            out.truncate(key_start);
+                            lacks_first = out.pop_if(|last| *last == b',').is_none();
+                        }
+                        "-" => out.extend_from_slice(b"null"),
+                        _ => json::write_string(&mut out, word),
+                    }
                 }
                 length
             }
@@ -111,14 +125,17 @@ mod tests {
 
     #[track_caller]
     fn mends(line: &str, expected: Option<&str>) {
-        assert_eq!(mended(line).as_deref(), expected, "{line}");
+        assert_eq!(mended(line, true).as_deref(), expected, "{line}");
     }
 
     #[test]
-    fn a_missing_number_is_null() {
-        mends(r#"{"id":"r","s":200,"l":-}"#, Some(r#"{"id":"r","s":200,"l":null}"#));
-        mends(r#"{"l": - , "o":{"m":-},"a":[1,-]}"#, Some(r#"{"l": null , "o":{"m":null},"a":[1,null]}"#));
+    fn a_missing_number_is_left_out() {
+        mends(r#"{"id":"r","s":200,"l":-}"#, Some(r#"{"id":"r","s":200}"#));
+        mends(r#"{"l": - , "o":{"m":-},"a":[1,-]}"#, Some(r#"{"o":{},"a":[1,null]}"#));
+        mends(r#"{"l":-,"m":-,"n":1,"o":-,"p":{"q":-,"r":2}}"#, Some(r#"{"n":1,"p":{"r":2}}"#));
         mends(r#"{"l":$12,"m":-5}"#, Some(r#"{"l":"$12","m":-5}"#));
+        let line = r#"{"l":-,"m":-,"n":1}"#;
+        assert_eq!(mended(line, false).as_deref(), Some(r#"{"l":null,"m":null,"n":1}"#));
     }
 
     #[test]
@@ -143,7 +160,7 @@ mod tests {
         for part in ["\"", "\",", "\":", "-,", "{\"", "[", "\"a\"", "\\\""] {
             // A quadratic search would take hours.
             let line = format!("{{\"a\":\"{}", part.repeat((1 << 20) / part.len()));
-            assert_eq!(mended(&line), None, "{part}");
+            assert_eq!(mended(&line, true), None, "{part}");
         }
     }
 }

@@ -32,7 +32,6 @@ use thiserror::Error;
 
 pub use self::kind::Kind;
 pub use self::learned::Learned;
-pub use self::mended::mended;
 pub use self::outline::{Holds, Outline, Part};
 pub use self::setting::{FormatError, FormatErrorKind};
 pub use self::text::Reason;
@@ -40,6 +39,7 @@ pub use self::variables::documented_variables;
 
 use self::format::Format;
 use self::learned::Template;
+use self::mended::mended;
 use self::object::Object;
 use self::stencil::Reading;
 use self::text::Lenient;
@@ -210,6 +210,16 @@ impl Formats {
         }
         let nowhere = NoMatchKind::Text(Reason::Literal);
         Err(miss.unwrap_or(NoMatch { format: "no format", at: 0, kind: nowhere, expected: None }))
+    }
+
+    /// Returns the JSON object that a line is meant to be which [`parse`](Self::parse) does not take; `None` if that cannot be told.
+    ///
+    /// A key whose value is missing is left out, unless a format has the line by it.
+    #[must_use]
+    pub fn mend(&self, line: &str) -> Option<String> {
+        let with_keys = mended(line, false)?;
+        let has_format = self.parse(&with_keys).is_ok_and(|log| log.format().is_some());
+        if has_format { Some(with_keys) } else { mended(line, true) }
     }
 
     /// Reads a line as it stands in a JSON string, if it is the text of a JSON format to the letter and no value has an escape.
