@@ -209,9 +209,9 @@ impl Head<'_> {
 
 fn write_field(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
     if let Some(value) = value {
-        out.push(b',');
-        json::write_string(out, key);
-        out.push(b':');
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\":");
         json::write_string(out, value);
     }
 }

@@ -98,6 +98,9 @@ fn event(envelope: &Value, log_event: &Value) -> Result<Value, Box<dyn Error + S
     });
     if let Some(event) = event.as_object_mut() {
         if let Ok(fields @ Value::Object(_)) = serde_json::from_str(message) {
+            for name in ["apiId", "stage"] {
+                event.extend(fields.get(name).map(|value| (name.to_owned(), value.clone())));
+            }
             event.insert("fields".to_owned(), fields);
         } else {
             event.insert("kind".to_owned(), "text".into());

@@ -187,6 +187,10 @@ pub(super) struct Format {
     pub(super) api_id: Vec<usize>,
     /// The slots of the stage's name.
     pub(super) stage: Vec<usize>,
+    /// The slot of the request's id, which every request has.
+    pub(super) request_id: Option<usize>,
+    /// The slot of its other id.
+    pub(super) extended_request_id: Option<usize>,
     /// The slot of the request's time in milliseconds.
     pub(super) epoch: Option<usize>,
     /// The slot of the request's time in words.
@@ -243,6 +247,7 @@ impl Format {
         };
         let first_slot = |name: &str| slots.iter().position(|slot| slot.variable.name.as_ref() == name);
         let (api_id, stage) = (slots_of("apiId"), slots_of("stage"));
+        let (request_id, extended_request_id) = (first_slot("requestId"), first_slot("extendedRequestId"));
         let (epoch, time) = (first_slot("requestTimeEpoch"), first_slot("requestTime"));
         Ok(Self {
             label: label.into(),
@@ -259,6 +264,8 @@ impl Format {
             text: text.into(),
             api_id,
             stage,
+            request_id,
+            extended_request_id,
             epoch,
             time,
         })

@@ -52,7 +52,8 @@ use crate::redact::Redactor;
 pub struct Formats {
     /// Those that an operator says the stages have, in that order.
     set: Vec<Format>,
-    /// Those that a stage may have because AWS documents them, the one with the most literal text first: a guess.
+    /// Those that a stage may have because AWS documents them: a guess. The one with the most variables comes first, of several
+    /// the one with the most literal text.
     documented: Vec<Format>,
     /// How many texts of formats were set: one may be understood in several ways.
     texts: usize,
@@ -120,7 +121,7 @@ impl Formats {
             .flat_map(|(label, text)| documented::variants(text).into_iter().map(move |text| (label, text)));
         let formats = texts.filter_map(|(label, text)| Format::readings(label, &text).ok());
         let mut documented: Vec<_> = formats.flatten().collect();
-        documented.sort_by_key(|format| std::cmp::Reverse(format.pattern.literal_bytes()));
+        documented.sort_by_key(|format| std::cmp::Reverse((format.variables, format.pattern.literal_bytes())));
         Self { set: Vec::new(), documented, texts: 0 }
     }
 

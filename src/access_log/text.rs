@@ -96,18 +96,17 @@ fn is_settled(pattern: &Pattern, pieces: &[&str]) -> bool {
 /// Returns whether nothing tells that a line is of another format, which has other values in the same places: an id that is a
 /// word, an error message that is no sentence, or a line with values and no request id.
 fn is_plausible(format: &Format, values: &[Value<'_>]) -> bool {
-    let mut has_values = false;
-    let mut lacks_id = false;
-    let is_so = format.pattern.slots.iter().zip(values).all(|(slot, value)| {
-        let text = value.text();
-        has_values |= text.is_some();
-        lacks_id |= text.is_none() && slot.variable.name.as_ref() == "requestId";
-        text.is_none_or(|text| match slot.variable.name.as_ref() {
-            "extendedRequestId" => !text.bytes().all(|byte| byte.is_ascii_alphabetic()),
-            _ => !slot.variable.kind.is_free() || is_sentence(&text),
-        })
-    });
-    is_so && !(has_values && lacks_id)
+    let text_of = |slot: Option<usize>| values.get(slot?)?.text();
+    let lacks_id = format.request_id.is_some() && text_of(format.request_id).is_none();
+    if lacks_id && values.iter().any(|value| value.text().is_some()) {
+        return false;
+    }
+    let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if text_of(format.extended_request_id).is_some_and(|text| is_word(&text)) {
+        return false;
+    }
+    let mut free = format.pattern.slots.iter().zip(values).filter(|(slot, _)| slot.variable.kind.is_free());
+    free.all(|(_, value)| value.text().is_none_or(|text| is_sentence(&text)))
 }
 
 /// Returns whether a text is one that tells people something: several words, or one with a capital, the first of letters only.

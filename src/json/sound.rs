@@ -28,7 +28,8 @@ pub fn sound(json: &str) -> Cow<'_, str> {
 /// Returns whether every reader takes a number as a number.
 #[must_use]
 pub fn is_sound_number(number: &str) -> bool {
-    let has_exponent = || number.bytes().any(|byte| matches!(byte, b'e' | b'E'));
+    // Without an exponent, so few digits are far from the largest double.
+    let has_exponent = || number.bytes().any(|byte| byte | 0x20 == b'e');
     number.len() <= NUMBER_MAX_BYTES && (!has_exponent() || number.parse::<f64>().is_ok_and(f64::is_finite))
 }
 
