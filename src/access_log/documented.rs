@@ -1,4 +1,4 @@
-//! The formats that AWS documents, for an operator who copied one and sets nothing.
+//! The formats that AWS documents: known beside those that are set, for a stage whose format somebody copied and never set here.
 //!
 //! Sources: <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html>,
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html>,

@@ -52,8 +52,7 @@ use crate::redact::Redactor;
 pub struct Formats {
     /// Those that an operator says the stages have, in that order.
     set: Vec<Format>,
-    /// Those that a stage may have because AWS documents them: a guess. The one with the most variables comes first, of several
-    /// the one with the most literal text.
+    /// Those that a stage may have because AWS documents them: a guess. Those with the most variables come first.
     documented: Vec<Format>,
     /// How many texts of formats were set: one may be understood in several ways.
     texts: usize,
@@ -121,7 +120,7 @@ impl Formats {
             .flat_map(|(label, text)| documented::variants(text).into_iter().map(move |text| (label, text)));
         let formats = texts.filter_map(|(label, text)| Format::readings(label, &text).ok());
         let mut documented: Vec<_> = formats.flatten().collect();
-        documented.sort_by_key(|format| std::cmp::Reverse((format.variables, format.pattern.literal_bytes())));
+        documented.sort_by_key(|format| std::cmp::Reverse(format.variables));
         Self { set: Vec::new(), documented, texts: 0 }
     }
 
@@ -273,35 +272,41 @@ impl Formats {
             let fitting: Vec<_> = formats.iter().filter_map(values).collect();
             fitting
         };
-        let closest = |fitting: Vec<(&'a Format, Vec<Value<'a>>)>| {
+        let closest = |mut fitting: Vec<(&'a Format, Vec<Value<'a>>)>| {
+            if fitting.len() < 2 {
+                return fitting.pop();
+            }
             let fit = |(format, values): &(&Format, Vec<Value<'_>>)| {
                 (object.fit(format, values), format.pattern.literal_bytes())
             };
             // Of several that are the last one's equal, the first.
             fitting.into_iter().rev().max_by_key(fit)
         };
-        let by_keys = |fitting: Option<(&'a Format, Vec<Value<'a>>)>| {
-            fitting.map(|(format, values)| AccessLog::new(format, values, Fields::None))
-        };
-        let set = || by_keys(closest(fitting(&self.set, false)));
+        let line_for_all = json::sound(line);
         // A key that comes twice may have been written by whoever made the value before it.
-        let of_set = if object.repeats() {
-            self.valid(line).map(Ok).or_else(|| set().map(Err))
-        } else {
-            set().map(Err).or_else(|| self.valid(line).map(Ok))
-        };
-        let guess = || {
-            let mut fitting = fitting(&self.documented, true);
-            fitting.retain(|(format, values)| object::are_valid(format, values));
-            by_keys(closest(fitting)).map(Err).or_else(|| self.certain(line).map(Ok))
-        };
-        match of_set.or_else(guess) {
-            Some(Ok(by_text)) => Ok(by_text),
-            Some(Err(AccessLog { reading, .. })) => {
-                Ok(AccessLog { reading, fields: Fields::Line(json::sound(line), object) })
-            }
-            None => Ok(AccessLog { reading: None, fields: Fields::Line(json::sound(line), object) }),
+        let is_doubtful = matches!(line_for_all, Cow::Owned(_)) && object.repeats();
+        if is_doubtful && let Some(log) = self.valid(line) {
+            return Ok(log);
         }
+        let mut reading = closest(fitting(&self.set, false));
+        if reading.is_none() {
+            if !is_doubtful && let Some(log) = self.valid(line) {
+                return Ok(log);
+            }
+            let mut guesses = fitting(&self.documented, true);
+            guesses.retain(|(format, values)| object::are_valid(format, values));
+            reading = closest(guesses);
+            if reading.is_none()
+                && let Some(log) = self.certain(line)
+            {
+                return Ok(log);
+            }
+        }
+        let fields = Fields::Line(line_for_all, object);
+        Ok(match reading {
+            Some((format, values)) => AccessLog::new(format, values, fields),
+            None => AccessLog { reading: None, fields },
+        })
     }
 
     /// Reads a line by a set format's text so that every value is valid.
