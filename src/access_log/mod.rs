@@ -294,7 +294,7 @@ impl Formats {
                 return Ok(log);
             }
             let mut guesses = fitting(&self.documented, true);
-            guesses.retain(|(format, values)| object::are_valid(format, values));
+            guesses.retain(|(format, values)| !is_doubtful && object::are_valid(format, values));
             reading = closest(guesses);
             if reading.is_none()
                 && let Some(log) = self.certain(line)

@@ -60,6 +60,10 @@ async fn a_guess_takes_no_value_of_another_kind() {
     for line in [number, list, other] {
         becomes("", GROUP, &[&line.to_string()], &[fields(&line)]).await;
     }
+    // The second status may be a client's.
+    let line = r#"{"requestId":"r1","ip":"192.0.2.7","requestTime":"-","httpMethod":"GET","routeKey":"GET /a","status":"200","protocol":"HTTP/1.1","responseLength":"1","ua":"x","status":"500"}"#;
+    let found = events("", GROUP, &[line]).await;
+    assert_eq!((&found[0]["context"], &found[0]["fields"]["status"]), (&Value::Null, &json!("500")));
     for line in [
         "203.0.113.7,-,-,25/Sep/2026:09:20:30 +0000,DELETE,/pets,HTTP/1.1,200,48822,6de06759-dc0a,-,-",
         r#"203.0.113.7 - - [25/Sep/2026:09:20:30 +0000] "GET /pets HTTP/1.1" fine 184 1c9d-22"#,
