@@ -17,6 +17,7 @@ pub mod config;
 pub mod secret;
 
 pub mod firehose;
+mod header_map;
 pub mod inflate;
 pub mod json;
 pub mod subscription;

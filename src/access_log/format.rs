@@ -8,6 +8,7 @@ use std::ops::Range;
 use memchr::memmem::{self, Finder};
 use thiserror::Error;
 
+use super::parts::Parts;
 use super::shape::{self, PLACEHOLDER, Placed, Shape};
 use super::stencil::Stencil;
 use super::variables::{Variable, name_length};
@@ -51,16 +52,21 @@ pub(super) struct Slot {
     pub(super) variable: Variable,
     /// Whether the slot is the inside of a JSON string.
     pub(super) quoted: bool,
-    /// Whether the slot is several variables, or a variable among other text.
-    pub(super) composite: bool,
+    /// The variables and texts of a slot that is several variables, or a variable among other text.
+    pub(super) parts: Option<Parts>,
     /// Whether no valid value holds the literal text behind the slot: then a value ends where that text first comes.
     pub(super) rigid: bool,
 }
 
 impl Slot {
     /// A slot that the text behind it is not known of yet.
-    pub(super) fn new(variable: Variable, quoted: bool, composite: bool) -> Self {
-        Self { variable, quoted, composite, rigid: false }
+    pub(super) fn new(variable: Variable, quoted: bool, parts: Option<Parts>) -> Self {
+        Self { variable, quoted, parts, rigid: false }
+    }
+
+    /// Returns whether the slot is several variables, or a variable among other text.
+    pub(super) fn is_composite(&self) -> bool {
+        self.parts.is_some()
     }
 }
 
@@ -163,13 +169,13 @@ impl Format {
         for (slot, literal) in slots.iter_mut().zip(literals.iter().skip(1)) {
             slot.rigid = !slot.variable.kind.may_hold(&literal.text);
         }
-        let variables = slots.iter().filter(|slot| !slot.composite).count();
+        let variables = slots.iter().filter(|slot| !slot.is_composite()).count();
         let is_only_variables = shape.as_ref().is_none_or(Shape::is_only_variables);
         let stencil = shape.as_ref().and_then(|_| {
             let behind =
                 slots.iter().zip(literals.get(1..)?).map(|(slot, literal)| (slot.quoted, literal.text.as_ref()));
             // Outside quotes, several values together are no JSON value.
-            let is_plain = slots.iter().all(|slot| slot.quoted || !slot.composite);
+            let is_plain = slots.iter().all(|slot| slot.quoted || !slot.is_composite());
             Stencil::new(&literals.first()?.text, behind).filter(|_| is_plain)
         });
         let tree = tree(&slots);
@@ -242,14 +248,14 @@ fn separate(plain: &str, placed: Vec<Placed>, origins: &[usize]) -> Result<Slots
         }
         let range = at..at + PLACEHOLDER.len_utf8();
         end = Some(range.end);
-        slots.push((range, Slot::new(variable, false, false)));
+        slots.push((range, Slot::new(variable, false, None)));
     }
     if problems.is_empty() { Ok(slots) } else { Err(problems) }
 }
 
 /// Reads the name that a text gives to what follows it, and whether that is a query parameter: `token=`, `"token":"`,
 /// `Cookie: `, `<token>`, `?code=`.
-fn name_before(text: &str) -> Option<(&str, bool)> {
+pub(super) fn name_before(text: &str) -> Option<(&str, bool)> {
     let before = text.trim_end_matches([' ', '"', '\'']);
     let before = before.strip_suffix(['=', ':', '>'])?.trim_end_matches([' ', '"', '\'']);
     let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
@@ -260,7 +266,7 @@ fn name_before(text: &str) -> Option<(&str, bool)> {
 /// Arranges the variables by the parts of their names.
 fn tree(slots: &[Slot]) -> Vec<Branch> {
     let mut roots = Vec::new();
-    for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| !slot.composite) {
+    for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| !slot.is_composite()) {
         let mut level = &mut roots;
         let mut parts = slot.variable.name.splitn(MAX_LEVELS, '.').peekable();
         while let Some(part) = parts.next() {

@@ -13,6 +13,7 @@ mod kind;
 mod learned;
 mod object;
 mod outline;
+mod parts;
 mod shape;
 mod stencil;
 mod text;
@@ -193,6 +194,18 @@ impl Formats {
             }
         }
         None
+    }
+
+    /// Returns the names that the formats give to credentials, and that are none themselves: `k` of
+    /// `"k":"$context.identity.apiKey"`. They tell the credential in a line that its format does not take.
+    pub fn secret_names<'a>(&'a self, redactor: &'a Redactor) -> impl Iterator<Item = &'a str> {
+        let slots = self.formats.iter().flat_map(|format| &format.slots);
+        slots.flat_map(|slot| {
+            let own = slot.variable.names.last().map(|name| name.text.as_ref());
+            let parts = slot.parts.iter().flat_map(|parts| parts.secret_names(redactor));
+            let whole = write::hides(&slot.variable, redactor).then_some(own);
+            parts.map(move |name| name.or(own)).chain(whole).flatten()
+        })
     }
 
     /// Tells what each format was understood to be: the one with the most variables first, as they are tried.

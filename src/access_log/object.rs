@@ -141,7 +141,7 @@ fn look_up<'a>(shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'a>, values: &mu
 pub(super) fn invalid(format: &Format, values: &[Value<'_>]) -> usize {
     let is_invalid =
         |value: &Value<'_>, kind: ValueKind| value.text().is_some_and(|text| kind.fit(&text) != Fit::Valid);
-    let slots = format.slots.iter().filter(|slot| !slot.composite);
+    let slots = format.slots.iter().filter(|slot| !slot.is_composite());
     slots.zip(values).filter(|(slot, value)| is_invalid(value, slot.variable.kind)).count()
 }
 

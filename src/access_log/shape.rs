@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::format::{Slot, Slots};
 use super::kind::Kind;
+use super::parts::Parts;
 use super::variables::Variable;
 use crate::json::{self, Cursor, MAX_DEPTH, Str};
 use crate::redact::is_query_map;
@@ -114,22 +115,27 @@ impl Reader<'_> {
             [] => Node::Constant(raw.into()),
             _ if kind == json::Kind::Object => return self.object(cursor, depth + 1).map(Node::Object),
             [only] if inside.len() == PLACEHOLDER.len_utf8() => {
-                Node::Variable(self.slot(inside, only.variable.clone(), quoted, false))
+                Node::Variable(self.slot(inside, only.variable.clone(), quoted, None))
             }
-            several => Node::Composite(self.slot(inside, composite(several), quoted, true)),
+            several => {
+                let text = if quoted { Cursor::new(raw).string().ok()?.raw() } else { raw };
+                let parts = Parts::new(text, quoted, inside.start, several);
+                let variable = Variable { name: Box::default(), kind: Kind::Text, names: Vec::new() };
+                Node::Composite(self.slot(inside, variable, quoted, Some(parts)))
+            }
         };
         *cursor = ahead;
         Some(node)
     }
 
     /// Adds a slot under the keys that lead to it, and returns its index.
-    fn slot(&mut self, inside: Range<usize>, mut variable: Variable, quoted: bool, composite: bool) -> usize {
+    fn slot(&mut self, inside: Range<usize>, mut variable: Variable, quoted: bool, parts: Option<Parts>) -> usize {
         let mut in_query = false;
         for key in &self.path {
             variable.is_called(key, in_query);
             in_query |= is_query_map(key);
         }
-        self.slots.push((inside, Slot::new(variable, quoted, composite)));
+        self.slots.push((inside, Slot::new(variable, quoted, parts)));
         self.slots.len() - 1
     }
 
@@ -139,10 +145,4 @@ impl Reader<'_> {
         let end = self.placed.partition_point(|placed| placed.at < range.end);
         self.placed.get(first..end).unwrap_or_default()
     }
-}
-
-/// What several variables in one text are together: text that is hidden with any of them.
-fn composite(parts: &[Placed]) -> Variable {
-    let names = parts.iter().flat_map(|part| part.variable.names.iter().cloned()).collect();
-    Variable { name: Box::default(), kind: Kind::Text, names }
 }

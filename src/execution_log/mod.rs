@@ -10,7 +10,6 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-mod header_map;
 mod line;
 mod object;
 mod request;

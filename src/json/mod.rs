@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-pub(crate) use self::runs::{has_name_sign, starts_with, unescaped_run};
+pub(crate) use self::runs::{has_secret_sign, starts_with, unescaped_run};
 use self::runs::{plain_run, string_end};
 
 /// Deepest nesting of arrays and objects that is read. Deeper text is an error, so that no input can exhaust the stack.
