@@ -207,7 +207,8 @@ impl Names {
             return None;
         }
         let end = pair.find('=').filter(|end| *end <= self.longest())?;
-        pair.get(..end).filter(|name| self.hide(name, true)).map(|_| end)
+        let name = fold(&pair.get(..end)?.replace('+', " "));
+        self.odd.iter().any(|odd| **odd == *name).then_some(end)
     }
 }
 

@@ -1,6 +1,6 @@
 //! XML: `<password>…</password>`, whatever its namespace. Attributes are pairs as elsewhere in a text.
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2};
 
 use super::encoding::Encoding;
 use super::form::is_form;
@@ -69,10 +69,7 @@ impl Scan<'_> {
         let content = if self.unended_tags < MAX_UNENDED { content } else { head(content, LONGEST_TAG) };
         let end = match end_tag(content, name) {
             Some(end) => end,
-            // `Bearer <token> is expected` is prose.
-            None if content.starts_with(|c: char| !c.is_whitespace() && !c.is_ascii_punctuation()) => {
-                memmem::find(content.as_bytes(), b"</").unwrap_or(content.len())
-            }
+            None if !is_prose(content) => content.len(),
             None => {
                 self.unended_tags += 1;
                 return at + 1;
@@ -86,6 +83,18 @@ impl Scan<'_> {
 
 fn head(text: &str, length: usize) -> &str {
     text.get(..text.floor_char_boundary(length)).unwrap_or_default()
+}
+
+/// Returns whether what follows a start tag without an end tag is no content: `Bearer <token> is expected`, `/reset/<token>/`.
+fn is_prose(content: &str) -> bool {
+    let mut characters = content.chars();
+    let next = |c: Option<char>| c.is_none_or(char::is_whitespace);
+    match characters.next() {
+        Some('<') => !characters.next().is_some_and(char::is_alphabetic),
+        Some('/') => true,
+        Some(c) if c.is_ascii_punctuation() => next(characters.next()),
+        first => next(first),
+    }
 }
 
 /// Returns where the start tag ends that goes on at `at`, past the quotes of its attributes.
