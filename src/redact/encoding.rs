@@ -98,10 +98,12 @@ impl Encoding {
             Self::Form if text.starts_with('+') => (1, Some(' ')),
             Self::Percent | Self::Form => match percent_escape(text) {
                 Some(character) => (3, Some(character)),
+                None if text.len() < 3 && is_hex(text.get(1..).unwrap_or_default()) => (text.len(), None),
                 None => (1, Some('%')),
             },
             Self::Entities => match entity(text) {
                 Some((length, character)) => (length, Some(character)),
+                None if begins_entity(text) => (text.len(), None),
                 None => (1, Some('&')),
             },
         }
@@ -124,6 +126,11 @@ pub(super) fn entity(text: &str) -> Option<(usize, char)> {
         None => NAMED.iter().find(|(known, _)| *known == name)?.1,
     };
     Some((end + 2, character))
+}
+
+/// Returns whether `text` is the beginning of a reference that was cut.
+fn begins_entity(text: &str) -> bool {
+    text.len() < "&quot;".len() && text.bytes().skip(1).all(|byte| byte.is_ascii_alphanumeric() || byte == b'#')
 }
 
 fn percent_escape(text: &str) -> Option<char> {
@@ -223,15 +230,15 @@ mod tests {
 
     #[test]
     fn percent_encoding_is_undone_for_ascii_only() {
-        decodes(Encoding::Percent, "%74oken%3d%C3%A9%", "token=%C3%A9%");
-        decodes(Encoding::Percent, "%+1%2", "%+1%2");
+        decodes(Encoding::Percent, "%74oken%3d%C3%A9%", "token=%C3%A9");
+        decodes(Encoding::Percent, "%+1%2", "%+1");
         decodes(Encoding::Form, "%74oken%3d+a%2Bb", "token= a+b");
     }
 
     #[test]
     fn references_of_xml_are_undone() {
         decodes(Encoding::Entities, "&lt;a b=&quot;&amp;&#39;&#x41;&gt;", "<a b=\"&'A>");
-        decodes(Encoding::Entities, "a&b;c&;&#;&#x110000;&toolongtobeone;&", "a&b;c&;&#;&#x110000;&toolongtobeone;&");
+        decodes(Encoding::Entities, "a&b;c&;&#;&#x110000;&toolongtobeone;&qu", "a&b;c&;&#;&#x110000;&toolongtobeone;");
     }
 
     #[test]
@@ -253,7 +260,9 @@ mod tests {
                 let mut at = Position::start(encoding, &text);
                 for (place, _) in decoded.char_indices() {
                     let encoded = at.of(place);
-                    prop_assert_eq!(encoding.decode(&text[..encoded]), &decoded[..place]);
+                    // What is behind shows that no escape was cut.
+                    let before = format!("{} ", &text[..encoded]);
+                    prop_assert_eq!(encoding.decode(&before), format!("{} ", &decoded[..place]));
                 }
             }
         }

@@ -26,28 +26,26 @@ pub(super) fn is_in(text: &[u8]) -> bool {
 }
 
 impl Scan<'_> {
-    /// Hides the values of fields with hidden names.
-    pub(super) fn multipart(&mut self) {
+    /// Hides the value of the part in whose header the `=` at `sep` stands, or searches it; returns where the search goes on.
+    /// `None` if no part has it.
+    pub(super) fn part(&mut self, sep: usize) -> Option<usize> {
         let text = self.text;
-        let parts: Vec<usize> = memmem::find_iter(text.as_bytes(), DISPOSITION).collect();
-        let mut searched_to = 0;
-        for at in parts {
-            if at < self.hidden_to.max(searched_to) {
-                continue;
-            }
-            let head = text.get(at + DISPOSITION.len()..).unwrap_or_default();
-            let head = head.get(..head.floor_char_boundary(LONGEST_HEAD)).unwrap_or_default();
-            let blank = BLANK_LINES.iter().filter_map(|line| Some((head.find(line)?, line.len()))).min();
-            let Some((end, length)) = blank else { continue };
-            let is_hidden = |name: &str| self.rules.names.hide(name, true);
-            let value = value(text, at + DISPOSITION.len() + end + length);
-            if head.get(..end).and_then(field).is_some_and(is_hidden) {
-                self.hide(value);
-            } else {
-                searched_to = value.end;
-                self.inside(value, Encoding::Plain);
-            }
+        let before = text.as_bytes().get(sep.saturating_sub(LONGEST_HEAD)..sep)?;
+        let at = sep - before.len() + memmem::rfind(before, DISPOSITION)? + DISPOSITION.len();
+        let head = self.rest(at);
+        let head = head.get(..head.floor_char_boundary(LONGEST_HEAD))?;
+        let (end, length) = BLANK_LINES.iter().filter_map(|line| Some((head.find(line)?, line.len()))).min()?;
+        if at + end < sep {
+            return None;
         }
+        let value = value(text, at + end + length);
+        let next = value.end;
+        if self.rules.names.hide(field(head.get(..end)?)?, true) {
+            self.hide(value);
+        } else {
+            self.inside(value, Encoding::Plain);
+        }
+        Some(next)
     }
 }
 

@@ -192,7 +192,12 @@ impl<'a> Scan<'a> {
     fn run(&mut self) {
         let first = self.after_space(0);
         // A list of any values or a string is told from prose only where it is the whole text.
-        let whole = matches!(self.byte(first), Some(b'[' | b'"')) && !self.is_deepest();
+        let whole = !self.is_deepest()
+            && match self.byte(first) {
+                Some(b'[') => true,
+                Some(b'"') => self.after_space(quotes::string(self.text, first + 1, b'"', 0).next) == self.text.len(),
+                _ => false,
+            };
         let mut at = if whole { self.json(first) } else { 0 };
         while let Some(mark) = self.next_mark(at) {
             at = match self.byte(mark) {
@@ -208,9 +213,6 @@ impl<'a> Scan<'a> {
                 Some(b'=' | b':') => self.pair(mark),
                 _ => mark + 1,
             };
-        }
-        if multipart::is_in(self.text.as_bytes()) {
-            self.multipart();
         }
     }
 
@@ -344,8 +346,13 @@ impl<'a> Scan<'a> {
         let start = before.iter().rposition(ends).map_or(floor, |last| floor + last + 1);
         let end = at + self.rest(at).bytes().position(|byte| ends(&byte)).unwrap_or(self.text.len() - at);
         self.decoded_to = end;
+        let known = self.edits.len();
         self.inside(start..end, Encoding::Entities);
-        at + 1
+        if self.edits.len() == known {
+            // In a string of JSON that was not walked.
+            self.inside(start..end, Encoding::JsonString);
+        }
+        if self.edits.len() > known { end } else { at + 1 }
     }
 
     /// Hides the value behind the separator at `sep` if a hidden name stands before it; returns where the search goes on.
@@ -357,7 +364,14 @@ impl<'a> Scan<'a> {
                 return self.value(sep, &name, place);
             }
         }
-        if self.rest(sep).starts_with("=\"") { self.string(sep + 1) } else { sep + 1 }
+        if names_field(self.text.as_bytes(), sep)
+            && self.byte(sep) == Some(b'=')
+            && let Some(next) = self.part(sep)
+        {
+            return next;
+        }
+        let value = self.after_space(sep + 1);
+        if self.byte(value) == Some(b'"') { self.string(value) } else { sep + 1 }
     }
 
     /// Searches the string at `start` as a text of its own if it is a form, or has escapes: `msg="a\nb"`.
@@ -369,7 +383,7 @@ impl<'a> Scan<'a> {
             return start;
         }
         self.inside(string.content, Encoding::JsonString);
-        string.next
+        string.next.max(start + 1)
     }
 
     /// Tells what the pair stands in whose separator is at `sep`.

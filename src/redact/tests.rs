@@ -518,7 +518,7 @@ fn a_line_that_no_format_took_is_searched_under_the_names_of_its_format() {
     assert_eq!(Redactor::off().with_format_names(["k"]).unparsed_line(line), line);
 }
 
-const PLAIN: [&str; 18] = [
+const PLAIN: [&str; 40] = [
     "Authorization",
     "proxy-authorization",
     "Cookie",
@@ -536,41 +536,92 @@ const PLAIN: [&str; 18] = [
     "password",
     "secret",
     "X-Amz-Signature",
+    "X-Amz-Credential",
+    "session_token",
+    "sessionToken",
+    "auth_token",
+    "auth.token",
+    "x-auth-token",
+    "x_access_token",
+    "X-Amzn-Oidc-Data",
+    "x_amzn_oidc_identity",
+    "client_assertion",
+    "assertion",
+    "private_key",
+    "secret_access_key",
+    "SecretAccessKey",
+    "newPassword",
+    "old_password",
+    "passwd",
+    "pwd",
+    "identityApiKey",
+    "identity.apiKey",
+    "context.identity.apiKey",
+    "usageIdentifierKey",
     "X-Session",
 ];
 
 /// What every planted secret starts with, and nothing else does.
 const MARK: &str = "Zq7";
 
-/// A text that holds a secret under a hidden name.
+/// What stands beside planted secrets and stays.
+const KEPT: &str = "kept-9";
+
+/// A text that holds a secret under a hidden name, in one of the notations, which stands in up to three others.
 fn planted() -> impl Strategy<Value = String> {
     let rest = "[A-Za-z0-9+/_.~-]{0,20}={0,2}";
-    let rendered = (0..PLAIN.len(), rest, 0..11).prop_map(|(name, rest, form)| {
+    let rendered = (0..PLAIN.len(), rest, 0..22).prop_map(|(name, rest, form)| {
         let name = PLAIN[name];
         let secret = format!("{MARK}{rest}");
         match form {
-            0 => format!(r#"{{"a":1,"{name}":"{secret}","b":[true]}}"#),
-            1 => format!(r#"{{"a":{{"{name}" : ["{secret}",{{"c":"{secret}"}}]}}}}"#),
-            2 => format!("a=b&{name}={secret}&c=d"),
+            0 => format!(r#"{{"a":1,"{name}":"{secret}","b":"{KEPT}"}}"#),
+            1 => format!(r#"{{"a":{{"{name}" : ["{secret}",{{"c":"{secret}"}}]}},"b":"{KEPT}"}}"#),
+            2 => format!("a={KEPT}&{name}={secret}&c=d"),
             3 => format!("{name}={secret}"),
-            4 => format!("https://h/p?{name}={secret}&c=d#e"),
-            5 => format!("POST / HTTP/1.1\r\nHost: h\r\n{name}: Bearer {secret}\r\nA: b"),
-            6 => format!("{{Host=h, {name}=Bearer {secret}, A=b}}"),
-            7 => format!("{{{name}={secret}, A=b}}"),
-            8 => format!("{{'{name}': '{secret}'}}"),
-            9 => format!("failed with {name}={secret} and more"),
-            _ => format!("failed with {name}: {secret} and more"),
+            4 => format!("https://h/p?a={KEPT}&{name}={secret}&c=d#e"),
+            5 => format!("POST / HTTP/1.1\r\nHost: {KEPT}\r\n{name}: Bearer {secret}\r\nA: b"),
+            6 => format!("{{Host={KEPT}, {name}=Bearer {secret}, A=b}}"),
+            7 => format!("{{{name}={secret}, A={KEPT}}}"),
+            8 => format!("{{'{name}': '{secret}', 'a': '{KEPT}'}}"),
+            9 => format!("failed with {KEPT} {name}={secret} and more"),
+            10 => format!("failed with {KEPT} {name}: {secret} and more"),
+            11 => format!(r#"[{{"name":"Host","value":"{KEPT}"}},{{"name":"{name}","value":"Bearer {secret}"}}]"#),
+            12 => format!(r#"{{"h":[{{"Value":"{secret}","Key":"{name}"}},{{"Value":"{KEPT}","Key":"Host"}}]}}"#),
+            13 => format!(r#"[["host","{KEPT}"],["{name}","{secret}"]]"#),
+            14 => format!(r#"{{"rawHeaders":["Host","{KEPT}","{name}","{secret}"]}}"#),
+            15 => format!("<a><b>{KEPT}</b><{name}>{secret}</{name}></a>"),
+            16 => format!(r#"<s:a b="{KEPT}"><s:{name} Type="t">{secret}</s:{name}></s:a>"#),
+            17 => format!(r#"<a {name}="{secret}" b="{KEPT}"/>"#),
+            18 => format!(
+                "--b\r\nContent-Disposition: form-data; name={name}\r\n\r\n{secret}\r\n--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{KEPT}\r\n--b--"
+            ),
+            19 => format!("{{Host={KEPT}, Authorization=Scheme id=\"7\", a_key={secret}, sig=\"{secret}\", Via=v}}"),
+            20 => format!("[{name}={secret}]"),
+            _ => format!(r#"{{"cookies":["a={secret}","b={secret}"],"b":"{KEPT}"}}"#),
         }
     });
-    rendered.prop_recursive(4, 4, 1, |inner| {
-        (inner, 0..5).prop_map(|(text, wrap)| match wrap {
-            0 => serde_json::json!({"n": 1, "body": text, "c": "d"}).to_string(),
-            1 => serde_json::json!([text, "a: b"]).to_string(),
-            2 => format!("https://h/?next={}&a=b", every_byte_encoded(&text)),
-            3 => format!("x=1&d={}", every_byte_encoded(&text)),
-            _ => format!("(0a-1b) Method request body: {}", serde_json::json!({"body": text})),
+    rendered.prop_recursive(3, 4, 1, |inner| {
+        (inner, 0..12).prop_map(|(text, wrap)| match wrap {
+            0 => serde_json::json!({"n": KEPT, "body": text, "c": "d"}).to_string(),
+            1 => serde_json::json!([text, "a: b", KEPT]).to_string(),
+            2 => format!("https://h/?next={}&a={KEPT}", every_byte_encoded(&text)),
+            3 => format!("x={KEPT}&d={}", every_byte_encoded(&text)),
+            4 => format!("x=1&d={}&a={KEPT}", every_byte_encoded(&text).replace("%20", "+")),
+            5 => format!("(0a-1b) Method request body: {}", serde_json::json!({"body": text})),
+            6 => format!("{{Accept={KEPT}, body={text}}}"),
+            7 => format!("<r><z>{KEPT}</z><body>{}</body></r>", references(&text)),
+            8 => format!("<r><z>{KEPT}</z><body><![CDATA[{text}]]></body></r>"),
+            9 => format!(
+                "--c\r\nContent-Disposition: form-data; name=\"z\"\r\n\r\n{KEPT}\r\n--c\r\nContent-Disposition: form-data; name=\"d\"\r\n\r\n{text}\r\n--c--"
+            ),
+            10 => serde_json::json!([{"name": "z", "value": KEPT}, {"name": "body", "value": text}]).to_string(),
+            _ => format!("z={KEPT} msg={}", serde_json::json!(text)),
         })
     })
+}
+
+fn references(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn every_byte_encoded(text: &str) -> String {
@@ -636,6 +687,14 @@ proptest! {
         let cut = format!("{}{}", &text[..end], if marked { TRUNCATED } else { "" });
         let redacted = redactor().text(&cut).into_owned();
         prop_assert!(!redacted.contains(MARK), "{cut}\nbecame\n{redacted}");
+    }
+
+    #[test]
+    fn what_stands_beside_a_secret_stays(text in planted()) {
+        let redacted = redactor().text(&text).into_owned();
+        prop_assert!(!redacted.contains(MARK), "{text}\nbecame\n{redacted}");
+        prop_assert_eq!(redacted.matches(KEPT).count(), text.matches(KEPT).count(), "{}\nbecame\n{}", text, redacted);
+        prop_assert_eq!(redactor().text(&redacted), redacted.as_str(), "a second time");
     }
 
     #[test]
