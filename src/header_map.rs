@@ -153,6 +153,11 @@ pub(crate) fn entries(inside: &str, names: Names) -> impl Iterator<Item = (&str,
     places(inside, names).filter_map(|entry| Some((inside.get(entry.name)?, inside.get(entry.value)?)))
 }
 
+/// Returns whether `text` starts with an entry of a map.
+pub(crate) fn starts_entry(text: &str, names: Names) -> bool {
+    name_at(text, 0, names).is_some()
+}
+
 /// Where an entry of a map stands in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {

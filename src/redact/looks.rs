@@ -16,7 +16,7 @@ const BEGIN: &[u8] = b"-----BEGIN";
 const END: &[u8] = b"-----END";
 
 /// Bytes of a URL's authority, at most.
-const LONGEST_AUTHORITY: usize = 1024;
+const LONGEST_AUTHORITY: usize = 512;
 
 /// Most parts of a token: an encrypted one has five (RFC 7516), a signed one three.
 const MAX_PARTS: usize = 5;
@@ -149,10 +149,11 @@ pub(super) fn url_password(text: &str, at: usize) -> Option<Range<usize>> {
         Some(_) => return None,
         None if behind.iter().all(u8::is_ascii_digit) => return None,
         None => {
-            // A `/` that nobody encoded.
-            let word = rest.iter().position(ends_word).unwrap_or(rest.len());
             let is_cut = authority.len() == text.len() - start;
-            memrchr(b'@', rest.get(..word)?).or(Some(authority.len()).filter(|_| is_cut))?
+            // A `/` that nobody encoded.
+            let word = memchr(b'@', rest).map(|_| rest.iter().position(ends_word).unwrap_or(rest.len()));
+            let end = word.and_then(|word| memrchr(b'@', rest.get(..word)?));
+            end.or(Some(authority.len()).filter(|_| is_cut))?
         }
     };
     let (from, to) = (start + user + 1, start + end);
@@ -206,7 +207,7 @@ mod tests {
     fn of_a_url_the_password_is_found_and_no_port() {
         finds("https://joe:pw@h/a redis://:p%40w@h:1", &["pw", "p%40w"]);
         finds("postgres://joe:p@w@h/db", &["p@w"]);
-        finds("postgres://joe:p/w#x@h/db", &["p/w#x"]);
+        finds("postgres://joe:p/w#x@h/db to joe@h", &["p/w#x"]);
         finds(r"https:\/\/joe:pw@h\/", &["pw"]);
         finds("https://joe:p", &["p"]);
         for text in [

@@ -11,12 +11,9 @@ impl Scan<'_> {
         let start = open + 1;
         let rest = self.text.get(start..).unwrap_or_default();
         let in_query = self.in_query || names_query(self.text.get(..open).unwrap_or_default());
-        let names = if in_query || header_map::places(rest, Names::Headers).next().is_none() {
-            Names::Query
-        } else {
-            Names::Headers
-        };
-        if self.is_deepest() || header_map::places(rest, names).next().is_none() {
+        let is_headers = !in_query && header_map::starts_entry(rest, Names::Headers);
+        let names = if is_headers { Names::Headers } else { Names::Query };
+        if self.is_deepest() || !header_map::starts_entry(rest, names) {
             return start;
         }
         let end = header_map::end(self.text, open);

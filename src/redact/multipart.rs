@@ -35,12 +35,14 @@ impl Scan<'_> {
         let head = self.rest(at);
         let head = head.get(..head.floor_char_boundary(LONGEST_HEAD))?;
         let (end, length) = BLANK_LINES.iter().filter_map(|line| Some((head.find(line)?, line.len()))).min()?;
-        if at + end < sep {
+        let head = head.get(..end)?;
+        // In XML, the form is read without its references.
+        if at + end < sep || head.contains("&quot;") {
             return None;
         }
         let value = value(text, at + end + length);
         let next = value.end;
-        if self.rules.names.hide(field(head.get(..end)?)?, true) {
+        if self.rules.names.hide(field(head)?, true) {
             self.hide(value);
         } else {
             self.inside(value, Encoding::Plain);

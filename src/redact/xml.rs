@@ -39,9 +39,9 @@ impl Scan<'_> {
         let start = if rest.starts_with(CDATA) {
             at + CDATA.len()
         } else {
-            match rest.bytes().take(LONGEST_TAG).position(|byte| byte == b'>') {
-                Some(close) => at + close + 1,
-                None => return at + 1,
+            match memchr2(b'<', b'>', rest.as_bytes().get(1..).unwrap_or_default()) {
+                Some(close) if rest.as_bytes().get(close + 1) == Some(&b'>') => at + close + 2,
+                _ => return at + 1,
             }
         };
         let text = self.rest(start);
