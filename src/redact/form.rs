@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
+use super::encoding::Encoding;
 use super::names::Names;
+use super::scan::Scan;
 
 /// Returns whether the whole of `text` is a form: `name=value` pairs with `&` between.
 ///
@@ -40,8 +42,24 @@ pub(super) fn is_form(names: &Names, text: &str, is_query: bool) -> bool {
     pairs > 1 || !spaces || is_query
 }
 
+impl Scan<'_> {
+    /// Takes the whole text as a form: the values of hidden names go, the others are searched.
+    pub(super) fn form(&mut self) {
+        let text = self.text;
+        for Range { start, end } in pairs(text) {
+            let Some(sep) = memchr(b'=', text.get(start..end).unwrap_or_default().as_bytes()) else { continue };
+            let sep = start + sep;
+            if self.rules.names.hide(text.get(start..sep).unwrap_or_default(), true) {
+                self.hide(sep + 1..end);
+            } else {
+                self.inside(sep + 1..end, Encoding::Plain);
+            }
+        }
+    }
+}
+
 /// Returns where the pairs of a form stand.
-pub(super) fn pairs(text: &str) -> impl Iterator<Item = Range<usize>> {
+fn pairs(text: &str) -> impl Iterator<Item = Range<usize>> {
     let end = text.trim_end().len();
     let mut start = 0;
     let ends = memchr_iter(b'&', text.as_bytes()).filter(move |at| *at < end).chain([end]);

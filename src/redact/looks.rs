@@ -6,6 +6,9 @@ use std::ops::Range;
 use memchr::{memchr, memmem, memrchr};
 
 use super::REDACTED;
+use super::encoding::Edit;
+use super::name::Quotes;
+use super::scan::Scan;
 use crate::json::Cursor;
 
 /// How a token begins: `{"` in Base64.
@@ -29,8 +32,31 @@ pub(super) fn may_hold(text: &[u8]) -> bool {
     memmem::find(text, TOKEN).is_some() || memmem::find(text, BEGIN).is_some()
 }
 
+impl Scan<'_> {
+    /// Hides the values that are told by what they are.
+    pub(super) fn values(&mut self) {
+        let text = self.text;
+        let edits = &mut self.edits;
+        let mut hide = |Range { start, end }: Range<usize>| edits.push(Edit { start, end, with: REDACTED.into() });
+        find(text, &mut hide);
+        for kind in &self.rules.values {
+            kind.find(text, &mut hide);
+        }
+    }
+
+    /// Hides a number or word of JSON that is one of the kinds of values to hide: as a string, so that JSON stays JSON.
+    pub(super) fn scalar(&mut self, range: Range<usize>) {
+        let text = self.text.get(range.clone()).unwrap_or_default();
+        let mut is_found = false;
+        self.rules.values.iter().for_each(|kind| kind.find(text, |_| is_found = true));
+        if is_found {
+            self.hide_json_value(range.start, Quotes::JSON);
+        }
+    }
+}
+
 /// Finds all that are in `text`.
-pub(super) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
+fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
     tokens(text, &mut found);
     keys(text, &mut found);
     let bytes = text.as_bytes();

@@ -20,6 +20,7 @@ pub(crate) use self::scan::is_missing;
 
 mod encoding;
 mod form;
+mod glance;
 mod json;
 mod looks;
 mod map;
@@ -158,7 +159,7 @@ fn shown<'a>(rules: Option<&Rules>, text: &'a str, find: fn(&Rules, &str) -> Vec
     let Some(rules) = rules else { return text.into() };
     let whole = text.trim_end();
     let mark = if whole.ends_with(TRUNCATED) { whole.len() - TRUNCATED.len() } else { text.len() };
-    let Some((kept, mark)) = text.split_at_checked(mark).filter(|(kept, _)| scan::may_hide(rules, kept)) else {
+    let Some((kept, mark)) = text.split_at_checked(mark).filter(|(kept, _)| glance::may_hide(rules, kept)) else {
         return text.into();
     };
     let mut edits = find(rules, kept);

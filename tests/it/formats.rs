@@ -349,40 +349,43 @@ async fn vended_records_are_the_same_event_as_the_lines_in_them() {
 /// What every planted credential starts with.
 const HUSH: &str = "hush-";
 
+/// Names whose values are credentials, one of which the operator adds.
+const HIDDEN_NAMES: [&str; 30] = [
+    "Authorization",
+    "proxy-authorization",
+    "COOKIE",
+    "Set-Cookie",
+    "X-Api-Key",
+    "X-Amz-Security-Token",
+    "authorizationToken",
+    "token",
+    "access_token",
+    "id_token",
+    "refresh_token",
+    "client_secret",
+    "api_key",
+    "apikey",
+    "password",
+    "secret",
+    "X-Amz-Signature",
+    "X-Amz-Credential",
+    "session_token",
+    "auth.token",
+    "x-auth-token",
+    "accessToken",
+    "X-Amzn-Oidc-Data",
+    "client_assertion",
+    "private_key",
+    "SecretAccessKey",
+    "newPassword",
+    "pwd",
+    "identityApiKey",
+    "x-tenant-pin",
+];
+
 /// Messages with a credential in each place where one can stand, by log group; `^` is a credential, `~` stays.
 fn planted() -> Vec<(&'static str, Vec<String>)> {
-    let names = [
-        "Authorization",
-        "proxy-authorization",
-        "COOKIE",
-        "Set-Cookie",
-        "X-Api-Key",
-        "X-Amz-Security-Token",
-        "authorizationToken",
-        "token",
-        "access_token",
-        "id_token",
-        "refresh_token",
-        "client_secret",
-        "api_key",
-        "apikey",
-        "password",
-        "secret",
-        "X-Amz-Signature",
-        "X-Amz-Credential",
-        "session_token",
-        "auth.token",
-        "x-auth-token",
-        "accessToken",
-        "X-Amzn-Oidc-Data",
-        "client_assertion",
-        "private_key",
-        "SecretAccessKey",
-        "newPassword",
-        "pwd",
-        "identityApiKey",
-        "x-tenant-pin",
-    ];
+    let names = HIDDEN_NAMES;
     let in_queries = ["key", "code", "sig", "signature"];
     let pairs = |separator: &str, names: &[&str]| {
         names.iter().map(|name| format!("{name}=^")).collect::<Vec<_>>().join(separator)
@@ -445,7 +448,20 @@ fn planted() -> Vec<(&'static str, Vec<String>)> {
         json!({"queryStringParameters": event["queryStringParameters"], "password": {"a": "^"}, "kept": "~"})
             .to_string(),
     ];
-    let text = [
+    let line = |text: String| format!("(r-1) {text}");
+    let vended =
+        json!({"api_id": "a1", "stage": "p", "payload": format!("(r-9) Method request headers: {{Cookie=^, A=~}}")});
+    vec![
+        ("API-Gateway-Execution-Logs_a1b2c3/prod", execution.into_iter().map(line).collect()),
+        (GROUP, access.into()),
+        ("/aws/lambda/pets", planted_texts()),
+        ("/aws/vendedlogs/execution", vec![vended.to_string()]),
+    ]
+}
+
+/// The messages of [`planted`] that are no access logs.
+fn planted_texts() -> Vec<String> {
+    vec![
         "sent X-Api-Key: ^ to https://example.com/?code=^&page=~".to_owned(),
         "password=^ user=~".to_owned(),
         "--password=^".to_owned(),
@@ -457,15 +473,6 @@ fn planted() -> Vec<(&'static str, Vec<String>)> {
         "answer {\"access_token\":\"^\",\"user\":\"~\"} done".to_owned(),
         "x-tenant-pin: ^\nHost: ~".to_owned(),
         "Cookie: a=^; b=^\nHost: ~".to_owned(),
-    ];
-    let line = |text: String| format!("(r-1) {text}");
-    let vended =
-        json!({"api_id": "a1", "stage": "p", "payload": format!("(r-9) Method request headers: {{Cookie=^, A=~}}")});
-    vec![
-        ("API-Gateway-Execution-Logs_a1b2c3/prod", execution.into_iter().map(line).collect()),
-        (GROUP, access.into()),
-        ("/aws/lambda/pets", text.into()),
-        ("/aws/vendedlogs/execution", vec![vended.to_string()]),
     ]
 }
 
