@@ -300,7 +300,7 @@ pub(crate) fn goes_on(header: &str, value: &str, rest: &str, length: usize) -> b
     if is(&"cookie") {
         return has_parameters(value) && !is_header(name) && !name.contains('-');
     }
-    if CREDENTIALS.iter().any(is) || scheme(value).is_some() {
+    if CREDENTIALS.iter().any(is) {
         let known = PARAMETERS.contains(&name) && rest.starts_with("=\"");
         return known || has_parameters(value) && !is_header(name) && !name.contains('-');
     }

@@ -144,6 +144,9 @@ pub(super) fn uncut(text: &str) -> Option<&str> {
 
 /// Splits a line that tells a body before that.
 pub(super) fn body(text: &str) -> Option<(&str, &str)> {
+    if !text.contains("body") {
+        return None;
+    }
     match read(text) {
         Line::Value(
             Label::RequestBody
@@ -164,8 +167,8 @@ pub(super) fn body(text: &str) -> Option<(&str, &str)> {
 pub(super) fn credential(text: &str) -> Option<(&'static str, &str, &str)> {
     const TEXTS: &[&str] = &["API Key", "Usage Plan check", "Verifying Usage Plan"];
     let said = uncut(text).unwrap_or(text);
-    let (name, place) = match read(said) {
-        Line::Value(Label::AuthorizerIdentity, identity) => {
+    let (name, place) = match value(said.trim_start(), "Incoming identity") {
+        Some(identity) => {
             let start = said.len() - identity.trim_start().len();
             ("authorizationToken", start..start + identity.trim().len())
         }
