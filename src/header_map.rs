@@ -9,6 +9,8 @@
 
 use std::ops::Range;
 
+use memchr::{memchr_iter, memchr2};
+
 /// What the names of a map are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
@@ -167,7 +169,7 @@ pub(crate) struct Entry {
 
 /// Walks the places of the entries of a map, given as [`inside`] returns it.
 pub(crate) fn places(inside: &str, names: Names) -> Entries<'_> {
-    Entries { inside, at: 0, names, nests: true }
+    Entries { inside, at: 0, names, nests: memchr2(b'{', b'[', inside.as_bytes()).is_some() }
 }
 
 /// Returns where the map ends whose brace is at `open`, its own brace not counted: the end of the line if it was cut.
@@ -221,8 +223,9 @@ impl Entries<'_> {
         let start = name.end + 1;
         let header = self.inside.get(name.clone()).unwrap_or_default();
         let mut at = start + self.nested(start, self.inside.get(start..).unwrap_or_default().starts_with('['));
-        while let Some(comma) = self.inside.get(at..).and_then(|rest| rest.find(", ")).map(|comma| at + comma) {
-            let map = self.inside.get(at..comma).and_then(|text| text.find('{')).map(|map| at + map);
+        while let Some(comma) = list_end(self.inside, at) {
+            let between = self.inside.get(at..comma).filter(|_| self.nests);
+            let map = between.and_then(|text| text.find('{')).map(|map| at + map);
             if let Some(length) = map.map(|map| (map - at) + self.nested(map, true))
                 && at + length > comma
             {
@@ -249,6 +252,12 @@ impl Entries<'_> {
         self.nests = length.is_some();
         length.unwrap_or_default()
     }
+}
+
+/// Returns where the next `, ` is at or after `from`.
+fn list_end(text: &str, from: usize) -> Option<usize> {
+    let bytes = text.as_bytes().get(from..)?;
+    memchr_iter(b',', bytes).find(|at| bytes.get(at + 1) == Some(&b' ')).map(|at| from + at)
 }
 
 /// Returns the length of the list or map that `value` starts with, if it ends.
