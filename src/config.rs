@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 use url::{Host, Url};
 
 use crate::access_log::Formats;
-use crate::redact::Redactor;
+use crate::redact::{Redactor, ValueKind};
 
 /// Largest body that a batch may have before it is encoded, in bytes; also the default.
 pub const MAX_BATCH_BYTES: usize = 1_000_000;
@@ -135,7 +135,7 @@ pub struct Settings {
     pub max_record_bytes: usize,
     /// `ARCHIVE`.
     pub archive: Archive,
-    /// `REDACT` and `REDACT_NAMES`.
+    /// `REDACT`, `REDACT_NAMES` and `REDACT_VALUES`, and what the formats call credentials.
     pub redactor: Redactor,
     /// `LOG_LEVEL`: level of the function's own log, where it is set.
     pub log_level: Option<LevelFilter>,
@@ -230,7 +230,9 @@ impl Settings {
         let redact = reader.word("REDACT", &[("on", true), ("off", false)], true);
         let names = reader.text("REDACT_NAMES").unwrap_or_default();
         let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let redactor = if redact { Redactor::new(names) } else { Redactor::off() };
+        let values = reader.words("REDACT_VALUES", &ValueKind::WORDS);
+        let redactor = if redact { Redactor::new(names).with_values(&values) } else { Redactor::off() };
+        let redactor = redactor.with_format_names(formats.iter().flat_map(|formats| formats.secret_names(&redactor)));
         let log_level = reader.word(
             "LOG_LEVEL",
             &[
@@ -347,6 +349,21 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         self.problem(variable, format!("must be one of: {}", words.join(", ")));
         default
+    }
+
+    /// Words of a list, with commas between.
+    fn words<T: Copy>(&mut self, variable: &'static str, words: &[(&str, T)]) -> Vec<T> {
+        let Some(value) = self.text(variable) else { return Vec::new() };
+        let meanings = value.split(',').map(|word| {
+            let word = word.trim();
+            words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
+        });
+        if let Some(meanings) = meanings.collect() {
+            return meanings;
+        }
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(variable, format!("must be a list, with commas, of: {}", words.join(", ")));
+        Vec::new()
     }
 
     fn number(&mut self, variable: &'static str, min: u64, max: u64) -> Option<u64> {
@@ -558,6 +575,8 @@ mod tests {
         refuses("REDACT", "false");
         refuses("LOG_LEVEL", "trace");
         refuses("LOG_LEVEL", "INFO");
+        refuses("REDACT_VALUES", "phone");
+        refuses("REDACT_VALUES", "email,,ip");
         refuses("METRICS_NAMESPACE", "AWS/Lambda");
     }
 

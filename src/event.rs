@@ -176,7 +176,7 @@ impl Head<'_> {
     pub fn write_text(&self, message: &str, parse_error: &dyn Display, redactor: &Redactor, out: &mut Vec<u8>) {
         self.write("text", redactor, out);
         self.write_api(None, None, out);
-        write_field(out, "message", Some(&redactor.text(message)));
+        write_field(out, "message", Some(&redactor.unparsed_line(message)));
         if message.trim_end().ends_with(TRUNCATED) {
             out.extend_from_slice(b",\"truncated\":true");
         }

@@ -18,6 +18,7 @@ pub mod log;
 pub mod secret;
 
 pub mod firehose;
+mod header_map;
 pub mod inflate;
 pub mod json;
 pub mod subscription;

@@ -106,6 +106,7 @@ fn explain_lines(arguments: &Arguments, formats: &Formats, is_set: bool) -> io::
         Some(line) => line.to_owned(),
     };
     let redactor = if arguments.no_redact { Redactor::off() } else { Redactor::new(std::iter::empty::<&str>()) };
+    let redactor = redactor.with_format_names(formats.secret_names(&redactor));
     let now = jiff::Timestamp::now().as_millisecond();
     let explained = lines::explain(&text, &arguments.group, formats, is_set, &redactor, now);
     for step in &explained.steps {

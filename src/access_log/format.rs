@@ -8,6 +8,7 @@ use std::ops::Range;
 use memchr::memmem::Finder;
 
 use super::kind::Fit;
+use super::parts::Parts;
 use super::setting::FormatErrorKind;
 use super::shape::{self, PLACEHOLDER, Placed, Shape};
 use super::stencil::Stencil;
@@ -33,7 +34,9 @@ pub(super) struct Slot {
     /// Whether the slot is the inside of a JSON string.
     pub(super) quoted: bool,
     /// What a composite holds, unless its text has an escape.
-    pub(super) parts: Option<Pattern>,
+    pub(super) pattern: Option<Pattern>,
+    /// The variables and texts of a composite, by which the credentials in it are hidden.
+    pub(super) parts: Option<Parts>,
     /// Whether a dollar sign stands before the value: the format has two before the variable's name.
     pub(super) dollar: bool,
     /// Whether no valid value holds the literal text behind the slot: then a value ends where that text first comes.
@@ -43,7 +46,7 @@ pub(super) struct Slot {
 impl Slot {
     /// A slot that the text behind it is not known of yet.
     pub(super) fn new(variable: Variable, quoted: bool) -> Self {
-        Self { variable, quoted, parts: None, dollar: false, rigid: false }
+        Self { variable, quoted, pattern: None, parts: None, dollar: false, rigid: false }
     }
 
     /// Returns whether the slot is several variables, or a variable among other text.
@@ -139,7 +142,7 @@ impl Pattern {
 
     /// Returns the bytes of the literal text, with those inside composites.
     pub(super) fn literal_bytes(&self) -> usize {
-        let inside: usize = self.slots.iter().filter_map(|slot| slot.parts.as_ref()).map(Self::literal_bytes).sum();
+        let inside: usize = self.slots.iter().filter_map(|slot| slot.pattern.as_ref()).map(Self::literal_bytes).sum();
         inside + self.literals.iter().map(|literal| literal.text.len()).sum::<usize>()
     }
 }
@@ -354,7 +357,7 @@ fn separate(plain: &str, placed: Vec<Placed>, origins: &[usize]) -> Result<Slots
 
 /// Reads the name that a text gives to what follows it, and whether that is a query parameter: `token=`, `"token":"`,
 /// `Cookie: `, `<token>`, `?code=`.
-fn name_before(text: &str) -> Option<(&str, bool)> {
+pub(super) fn name_before(text: &str) -> Option<(&str, bool)> {
     let before = text.trim_end_matches([' ', '"', '\'']);
     let before = before.strip_suffix(['=', ':', '>'])?.trim_end_matches([' ', '"', '\'']);
     let is_name = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');

@@ -15,7 +15,7 @@ use super::value::Value;
 use super::write;
 use super::{AccessLog, Fields, Formats};
 use crate::json::{self, Cursor, Kind, Str};
-use crate::redact::{REDACTED, Redactor, is_query_map};
+use crate::redact::{REDACTED, Redactor, is_cookie_list, is_query_map, is_value_key};
 
 /// Texts that are kept. A stage has one, or a few where its lines leave keys out.
 const MAX_TEMPLATES: usize = 8;
@@ -84,8 +84,8 @@ enum Shows {
     Inside,
     /// The value, which stands outside quotes.
     Whole,
-    /// Nothing: it is hidden.
-    Nothing,
+    /// A mark in its place: it is hidden, if there is one.
+    Mark,
 }
 
 impl Template {
@@ -133,15 +133,18 @@ impl Template {
         for (place, value) in self.places.iter().zip(values) {
             out.extend_from_slice(place.before.as_bytes());
             match (place.shows, *value) {
-                (Shows::Nothing, _) => {}
-                (Shows::Inside, Value::Nameless(text)) | (_, Value::Plain(text)) => {
+                (Shows::Mark, value) if value.text().is_some() => write::quoted(REDACTED, out),
+                (Shows::Mark, Value::Clean(text) | Value::Nameless(text)) => write::quoted(text, out),
+                (Shows::Inside, Value::Nameless(text)) if !redactor.hides_values() => {
                     out.extend_from_slice(text.as_bytes());
                 }
-                (Shows::Inside, Value::Clean(text)) => write::free_text_inside(text, redactor, out),
-                (_, Value::Nothing | Value::Unseen) => out.extend_from_slice(b"null"),
-                (_, value) => {
-                    write::free_text(value, &value.characters(), write::is_time_or_address, redactor, out);
+                (Shows::Inside, Value::Nameless(text) | Value::Clean(text)) => {
+                    write::free_text_inside(text, redactor, out);
                 }
+                (_, Value::Nothing | Value::Unseen) => out.extend_from_slice(b"null"),
+                (_, Value::Plain(text)) if !redactor.hides_values() => out.extend_from_slice(text.as_bytes()),
+                (_, Value::Plain(text)) => redactor.write_json(text, out),
+                (_, value) => write::any_text(value, redactor, out),
             }
         }
         out.extend_from_slice(self.end.as_bytes());
@@ -194,7 +197,12 @@ impl<'a> Pupil<'a> {
         let mut names = Vec::new();
         while let Some(key) = cursor.next_key(&mut first).ok()? {
             let name = key.raw();
-            let is_known = !key.escaped() && !is_query_map(name) && self.keys.len() < MAX_KEYS;
+            // Of some keys, the value of another or their own says whether something is hidden.
+            let is_known = !key.escaped()
+                && !is_query_map(name)
+                && !is_value_key(name)
+                && !is_cookie_list(name)
+                && self.keys.len() < MAX_KEYS;
             let redactor = self.redactor;
             let hidden = redactor.hides(name);
             // Inside an object, the search for credentials would look closer at some keys.
@@ -236,11 +244,11 @@ impl<'a> Pupil<'a> {
         self.read.push((quoted, self.line.get(self.at..value.start)?));
         self.at = value.end;
         let (shows, before, behind) = match (hidden, quoted) {
-            (true, _) => (Shows::Nothing, format!("\"{REDACTED}\""), ""),
-            (false, true) => (Shows::Inside, "\"".to_owned(), "\""),
-            (false, false) => (Shows::Whole, String::new(), ""),
+            (true, _) => (Shows::Mark, "", ""),
+            (false, true) => (Shows::Inside, "\"", "\""),
+            (false, false) => (Shows::Whole, "", ""),
         };
-        let before = std::mem::replace(&mut self.written, behind.to_owned()) + &before;
+        let before = std::mem::replace(&mut self.written, behind.to_owned()) + before;
         self.places.push(Place { before: before.into(), shows, nested });
         Some(())
     }
@@ -284,8 +292,12 @@ mod tests {
         learns(
             r#"{"id": "a", "n":1,"o":{"ip":"192.0.2.7","x":{}},"pin":"1234"}"#,
             r#"{"id": "b=c", "n":null,"o":{"ip":"-","x":{}},"pin":""}"#,
-            Some(r#","fields":{"id":"b=c","n":null,"o":{"ip":"-","x":{}},"pin":"[REDACTED]"}"#),
+            Some(r#","fields":{"id":"b=c","n":null,"o":{"ip":"-","x":{}},"pin":""}"#),
         );
+        for (pin, shown) in [("\"-\"", "-"), ("\"1\"", "[REDACTED]"), ("\"a:b\"", "[REDACTED]")] {
+            let expected = format!(r#","fields":{{"id":"x","pin":"{shown}"}}"#);
+            learns(r#"{"id":"a","pin":"1234"}"#, &format!(r#"{{"id":"x","pin":{pin}}}"#), Some(&expected));
+        }
         learns(r#"{"url":"/a"}"#, r#"{"url":"/b?token=s3cr3t"}"#, Some(r#","fields":{"url":"/b?token=[REDACTED]"}"#));
         learns(r#"{"a":"x","b":2}"#, r#"{"a":"x","b":"y"}"#, Some(r#","fields":{"a":"x","b":"y"}"#));
     }

@@ -17,6 +17,7 @@ mod likeliest;
 mod mended;
 mod object;
 mod outline;
+mod parts;
 mod setting;
 mod shape;
 mod stencil;
@@ -246,6 +247,18 @@ impl Formats {
         };
         let (format, values) = self.documented.iter().find_map(read)?;
         object::are_valid(format, &values).then(|| AccessLog::new(format, values, Fields::Format))
+    }
+
+    /// Returns the names that the set formats give to credentials, and that are none themselves: `k` of
+    /// `"k":"$context.identity.apiKey"`. They tell the credential in a line that its format does not take.
+    pub fn secret_names<'a>(&'a self, redactor: &'a Redactor) -> impl Iterator<Item = &'a str> {
+        let slots = self.set.iter().flat_map(|format| &format.pattern.slots);
+        slots.flat_map(|slot| {
+            let own = slot.variable.names.last().map(|name| name.text.as_ref());
+            let parts = slot.parts.iter().flat_map(|parts| parts.secret_names(redactor));
+            let whole = write::hides(&slot.variable, redactor).then_some(own);
+            parts.map(move |name| name.or(own)).chain(whole).flatten()
+        })
     }
 
     /// Tells what each format was understood to be, in the order of the setting; without one, what the documented formats are.

@@ -169,7 +169,7 @@ fn fit(format: &Format, shape: &Shape, key: Str<'_>, cursor: &mut Cursor<'_>) ->
     let is_so = match shape.get(key) {
         Some(Node::Constant(constant)) => cursor.value().ok()? == constant.as_ref(),
         Some(Node::Composite(slot)) => {
-            let pattern = format.pattern.slots.get(*slot)?.parts.as_ref()?;
+            let pattern = format.pattern.slots.get(*slot)?.pattern.as_ref()?;
             let value = scalar(cursor).ok()??;
             text::strict(pattern, &value.characters()).is_some()
         }

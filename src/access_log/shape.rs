@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::format::{Pattern, Slot, Slots};
 use super::kind::Kind;
+use super::parts::Parts;
 use super::variables::Variable;
 use crate::json::{self, Cursor, MAX_DEPTH, Str};
 use crate::redact::is_query_map;
@@ -139,8 +140,9 @@ impl Reader<'_> {
                 Node::Variable(self.slot(inside, slot))
             }
             several => {
-                let slot = Slot::new(composite(several), quoted);
-                let parts = self.text.get(inside.clone()).filter(|text| !text.contains('\\')).map(|text| {
+                let text = if quoted { Cursor::new(raw).string().ok()?.raw() } else { raw };
+                let parts = Some(Parts::new(text, quoted, inside.start, several));
+                let pattern = self.text.get(inside.clone()).filter(|text| !text.contains('\\')).map(|text| {
                     let part = |placed: &Placed| {
                         let at = placed.at - inside.start;
                         let slot = Slot { dollar: placed.dollar, ..Slot::new(placed.variable.clone(), false) };
@@ -148,7 +150,8 @@ impl Reader<'_> {
                     };
                     Pattern::new(text, several.iter().map(part).collect())
                 });
-                Node::Composite(self.slot(inside, Slot { parts, ..slot }))
+                let slot = Slot::new(Variable { name: Box::default(), kind: Kind::Text, names: Vec::new() }, quoted);
+                Node::Composite(self.slot(inside, Slot { pattern, parts, ..slot }))
             }
         };
         *cursor = ahead;
@@ -172,10 +175,4 @@ impl Reader<'_> {
         let end = self.placed.partition_point(|placed| placed.at < range.end);
         self.placed.get(first..end).unwrap_or_default()
     }
-}
-
-/// What several variables in one text are together: text that is hidden with any of them.
-fn composite(parts: &[Placed]) -> Variable {
-    let names = parts.iter().flat_map(|part| part.variable.names.iter().cloned()).collect();
-    Variable { name: Box::default(), kind: Kind::Text, names }
 }

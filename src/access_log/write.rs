@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use super::format::{Branch, Format, Slot};
 use super::kind::{Fit, Kind, is_number};
 use super::shape::{Node, Shape};
-use super::text;
 use super::value::{Value, is_nothing};
-use super::variables::Name;
-use crate::json::{self, Cursor, JsonError, Str};
-use crate::redact::{REDACTED, Redactor, is_query_map};
+use super::variables::{Name, Variable};
+use crate::json::{self, Cursor, JsonError};
+use crate::redact::{REDACTED, Redactor, is_missing, is_name_key, is_query_map, is_value_key};
 
 /// Writes the values as an object nested by the variables' names. Returns whether there was any; if not, nothing is written.
 pub(super) fn context(format: &Format, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
@@ -68,25 +67,34 @@ fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, o
     if is_nothing(text) {
         return false;
     }
+    // What API Gateway makes itself is never one of the kinds of values that can be hidden.
+    let is_made = matches!(
+        kind,
+        Kind::Number | Kind::Bool | Kind::Time | Kind::Method | Kind::Protocol | Kind::EventType | Kind::Id
+    );
+    let hides_values = redactor.hides_values() && !is_made;
     match kind {
-        _ if hides(slot, redactor) => json::write_string(out, REDACTED),
+        _ if hides(&slot.variable, redactor) => json::write_string(out, REDACTED),
         Kind::Number if is_number(text) => out.extend_from_slice(text.as_bytes()),
         Kind::Bool if matches!(text, "true" | "false") => out.extend_from_slice(text.as_bytes()),
         Kind::Scalar if matches!(value, Value::Plain(_)) && is_scalar(text) => out.extend_from_slice(text.as_bytes()),
-        _ if matches!(value, Value::Nameless(_)) => quoted(text, out),
+        _ if matches!(value, Value::Nameless(_)) && !hides_values => quoted(text, out),
         Kind::Quoted => json::write_string(out, &redactor.text(text)),
-        _ => free_text(value, text, |text| kind.is_closed() && kind.fit(text) == Fit::Valid, redactor, out),
+        _ => {
+            let is_clean = |text: &str| !hides_values && kind.is_closed() && kind.fit(text) == Fit::Valid;
+            free_text(value, text, is_clean, redactor, out);
+        }
     }
     true
 }
 
-/// Returns whether the whole value of a slot is hidden.
-fn hides(slot: &Slot, redactor: &Redactor) -> bool {
+/// Returns whether the values of a variable are hidden: for its own name, or for what a format calls it.
+pub(super) fn hides(variable: &Variable, redactor: &Redactor) -> bool {
     let hidden = |name: &Name| {
         redactor.may_hide(name.ending)
             && if name.in_query { redactor.hides_in_query(&name.text) } else { redactor.hides(&name.text) }
     };
-    slot.variable.names.iter().any(hidden)
+    variable.names.iter().any(hidden)
 }
 
 /// Returns whether a text is a number that every JSON reader takes, or a boolean.
@@ -107,22 +115,29 @@ fn unquoted(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns whether a text with colons in it is one of the two that have them and no names.
-pub(super) fn is_time_or_address(text: &str) -> bool {
-    Kind::Time.fit(text) == Fit::Valid || Kind::Ip.fit(text) == Fit::Valid
+/// Returns whether a text with colons in it is one of the two that have them and no names, and nothing else is looked for.
+fn is_clean(text: &str, redactor: &Redactor) -> bool {
+    !redactor.hides_values() && (Kind::Time.fit(text) == Fit::Valid || Kind::Ip.fit(text) == Fit::Valid)
+}
+
+/// Writes a value of any kind as a JSON string, without the credentials in it.
+pub(super) fn any_text(value: Value<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
+    free_text(value, &value.characters(), |text| is_clean(text, redactor), redactor, out);
 }
 
 /// Writes a value of these characters as a JSON string, without the credentials in it.
 ///
 /// `is_clean` is asked about characters that look as if there could be one.
-pub(super) fn free_text(
+fn free_text(
     value: Value<'_>,
     characters: &str,
     is_clean: impl FnOnce(&str) -> bool,
     redactor: &Redactor,
     out: &mut Vec<u8>,
 ) {
-    if json::has_name_sign(characters)
+    // A list of a name and its value has quotes, which a string without escapes has not.
+    let may_list = || !matches!(value, Value::Clean(_) | Value::Nameless(_)) && characters.contains('[');
+    if (json::has_secret_sign(characters) || redactor.hides_values() || may_list())
         && !is_clean(characters)
         && let Cow::Owned(shown) = redactor.text(characters)
     {
@@ -134,7 +149,7 @@ pub(super) fn free_text(
 
 /// Writes text that needs no escape as it stands inside a JSON string, without the credentials in it.
 pub(super) fn free_text_inside(text: &str, redactor: &Redactor, out: &mut Vec<u8>) {
-    if !is_time_or_address(text)
+    if !is_clean(text, redactor)
         && let Cow::Owned(shown) = redactor.text(text)
     {
         json::write_escaped(out, &shown);
@@ -198,6 +213,7 @@ impl Fields<'_> {
         cursor: &mut Cursor<'_>,
         out: &mut Vec<u8>,
     ) -> Result<bool, JsonError> {
+        let whole = cursor.clone();
         cursor.open()?;
         let mut opened = false;
         let mut first = true;
@@ -215,13 +231,16 @@ impl Fields<'_> {
                 node => {
                     let key = key.decode();
                     match node {
-                        Some(Node::Object(inner))
-                            if kind == json::Kind::Object && !self.hides(&key, None, in_query) =>
-                        {
+                        Some(Node::Object(inner)) if kind == json::Kind::Object && !self.hides_key(&key, in_query) => {
                             self.object(Some(inner), in_query || is_query_map(&key), cursor, out)?
                         }
                         _ => {
-                            self.value(&key, node, in_query, cursor.value()?, out);
+                            let raw = cursor.value()?;
+                            if is_value_key(&key) && self.is_named_secret(whole.clone(), in_query) {
+                                hidden(raw, out);
+                            } else {
+                                self.value(&key, node, in_query, raw, out);
+                            }
                             true
                         }
                     }
@@ -239,64 +258,62 @@ impl Fields<'_> {
         Ok(opened)
     }
 
+    /// Returns whether the object at the cursor is a pair whose name is hidden: `{"name":"Cookie","value":"a=b"}`.
+    fn is_named_secret(&self, mut cursor: Cursor<'_>, in_query: bool) -> bool {
+        let mut first = true;
+        if cursor.open().is_err() {
+            return false;
+        }
+        while let Ok(Some(key)) = cursor.next_key(&mut first) {
+            let Ok(value) = cursor.value() else { return false };
+            if is_name_key(&key.decode())
+                && let Ok(name) = Cursor::new(value).string()
+                && self.hides_key(&name.decode(), in_query)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Writes the JSON value of a field.
     fn value(&self, key: &str, node: Option<&Node>, in_query: bool, raw: &str, out: &mut Vec<u8>) {
-        if self.hides(key, node, in_query) {
-            let value = Cursor::new(raw).string().map(Str::decode);
-            let shown = value.ok().and_then(|value| self.shown_parts(key, node, in_query, &value));
-            return json::write_string(out, shown.as_deref().unwrap_or(REDACTED));
+        if self.redactor.hides_member(key, raw, in_query)
+            || self.slot(node).is_some_and(|slot| hides(&slot.variable, self.redactor))
+        {
+            return hidden(raw, out);
         }
         if in_query || is_query_map(key) {
             return self.redactor.write_query_json(raw, out);
         }
+        let parts = self.slot(node).and_then(|slot| slot.parts.as_ref());
         match Cursor::new(raw).string() {
             Ok(string) => {
                 let value = Value::json(string);
-                free_text(value, &value.characters(), is_time_or_address, self.redactor, out);
+                match parts.and_then(|parts| parts.without_secrets(&value.characters(), self.redactor)) {
+                    Some(shown) => any_text(Value::Plain(&shown), self.redactor, out),
+                    None => any_text(value, self.redactor, out),
+                }
             }
+            Err(_) if parts.is_some_and(|parts| parts.has_secret(self.redactor)) => hidden(raw, out),
             Err(_) => self.redactor.write_json(raw, out),
         }
     }
 
-    /// Returns the text of several variables with only those hidden that are to be. `None` if it is hidden for its key, is not of
-    /// these variables, or does not tell for sure where a hidden one ends.
-    fn shown_parts(&self, key: &str, node: Option<&Node>, in_query: bool, text: &str) -> Option<String> {
-        let Some(Node::Composite(slot)) = node else { return None };
-        let pattern = self.format?.pattern.slots.get(*slot)?.parts.as_ref()?;
-        if self.hides(key, None, in_query) {
-            return None;
-        }
-        let values = text::strict(pattern, text)?;
-        let texts: Vec<_> = values.iter().map(|value| value.characters()).collect();
-        let mut shown = pattern.literal(0).to_owned();
-        for (index, (slot, value)) in pattern.slots.iter().zip(&values).enumerate() {
-            let is_hidden = hides(slot, self.redactor) && value.without_dollar().text().is_some();
-            let around = pattern.literals.get(index..index + 2)?;
-            let is_at_end = [index == 0, index + 1 == texts.len()];
-            let is_sure = around.iter().zip(is_at_end).all(|(literal, is_at_end)| {
-                is_at_end || (!literal.text.is_empty() && !texts.iter().any(|text| literal.is_in(text)))
-            });
-            match (is_hidden, is_sure) {
-                (true, false) => return None,
-                (true, true) => shown.push_str(REDACTED),
-                (false, _) => shown.push_str(texts.get(index)?),
-            }
-            shown.push_str(pattern.literal(index + 1));
-        }
-        Some(self.redactor.text(&shown).into_owned())
+    /// Returns the slot of the format that a key's value is.
+    fn slot(&self, node: Option<&Node>) -> Option<&Slot> {
+        let (Node::Variable(slot) | Node::Composite(slot)) = node? else { return None };
+        self.format?.pattern.slots.get(*slot)
     }
 
-    fn hides(&self, key: &str, node: Option<&Node>, in_query: bool) -> bool {
-        let slot = match node {
-            Some(Node::Variable(slot) | Node::Composite(slot)) => {
-                self.format.and_then(|format| format.pattern.slots.get(*slot))
-            }
-            _ => None,
-        };
-        let redactor = self.redactor;
-        let hides_key = if in_query { redactor.hides_in_query(key) } else { redactor.hides(key) };
-        hides_key || slot.is_some_and(|slot| hides(slot, redactor))
+    fn hides_key(&self, key: &str, in_query: bool) -> bool {
+        if in_query { self.redactor.hides_in_query(key) } else { self.redactor.hides(key) }
     }
+}
+
+/// Writes what a hidden JSON value becomes. One that says that there is none is none.
+fn hidden(raw: &str, out: &mut Vec<u8>) {
+    if is_missing(raw) { out.extend_from_slice(raw.as_bytes()) } else { json::write_string(out, REDACTED) }
 }
 
 /// Writes what a format that is a JSON object holds besides its variables, for a line that is none. Returns whether there was
@@ -316,7 +333,7 @@ impl Fields<'_> {
             out.push(b':');
             let written = match node {
                 Node::Variable(_) => false,
-                Node::Object(_) if self.hides(key, None, in_query) => {
+                Node::Object(_) if self.hides_key(key, in_query) => {
                     json::write_string(out, REDACTED);
                     true
                 }
@@ -343,17 +360,12 @@ impl Fields<'_> {
     fn composite(&self, key: &str, node: &Node, in_query: bool, value: Option<&Value<'_>>, out: &mut Vec<u8>) -> bool {
         let Some(value) = value else { return false };
         match value {
-            _ if self.hides(key, Some(node), in_query) => {
-                let shown = self.shown_parts(key, Some(node), in_query, &value.characters());
-                json::write_string(out, shown.as_deref().unwrap_or(REDACTED));
-            }
             Value::Plain(raw) if is_json(raw) => self.value(key, Some(node), in_query, raw, out),
-            _ if in_query || is_query_map(key) => {
+            _ => {
                 let mut json = Vec::new();
                 string(*value, &mut json);
-                self.redactor.write_query_json(&String::from_utf8_lossy(&json), out);
+                self.value(key, Some(node), in_query, &String::from_utf8_lossy(&json), out);
             }
-            _ => free_text(*value, &value.characters(), is_time_or_address, self.redactor, out),
         }
         true
     }
@@ -490,11 +502,35 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_several_variables_is_hidden_with_any_of_them() {
+    fn of_a_text_of_several_variables_the_secret_ones_are_hidden() {
         hidden(
             r#"{"both":"$context.requestOverride.header.X-Pin/$context.path","id":"$context.requestId"}"#,
             r#"{"both":"1234//a","id":"1c9d-22"}"#,
-            r#","context":{"requestId":"1c9d-22"},"fields":{"both":"[REDACTED]"}"#,
+            r#","context":{"requestId":"1c9d-22"},"fields":{"both":"[REDACTED]/a"}"#,
+        );
+    }
+
+    #[test]
+    fn a_missing_value_stays_what_it_is() {
+        hidden(
+            r#"{"id":"$context.requestId","k":"$context.identity.apiKey","d":"k $context.identity.apiKey"}"#,
+            r#"{"id":"1c9d-22","k":"-","d":"k -","api_key":"-","token":"","password":null,"cookie":[]}"#,
+            concat!(
+                r#","context":{"requestId":"1c9d-22"},"#,
+                r#""fields":{"d":"k -","api_key":"-","token":"","password":null,"cookie":[]}"#
+            ),
+        );
+    }
+
+    #[test]
+    fn a_pair_of_a_line_and_its_cookies_are_hidden() {
+        hidden(
+            r#"{"id":"$context.requestId"}"#,
+            r#"{"id":"1c9d-22","value":"s3cr3t","Name":"Authorization","cookies":["sid=s3cr3t"],"list":[["token","s3cr3t"]]}"#,
+            concat!(
+                r#","context":{"requestId":"1c9d-22"},"#,
+                r#""fields":{"value":"[REDACTED]","Name":"Authorization","cookies":"[REDACTED]","list":[["token","[REDACTED]"]]}"#
+            ),
         );
     }
 

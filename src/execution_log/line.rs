@@ -4,6 +4,10 @@
 //! varies: where a masked key or nothing stands, one specimen has two spaces and another one. White space is therefore
 //! matched as any run of it. What no phrase takes is [`Line::Unknown`] and is kept as it came.
 
+use std::ops::Range;
+
+use crate::redact::is_missing;
+
 /// What a line says. A value is the text behind the phrase, only its one separating space taken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line<'a> {
@@ -138,23 +142,53 @@ pub(super) fn uncut(text: &str) -> Option<&str> {
     Some(text.strip_suffix(' ').unwrap_or(text))
 }
 
-/// Finds the API key in a text about usage plans; returns what stands before and behind it.
-///
-/// API Gateway masks all but the key's last characters, or leaves nothing where no key was sent.
-pub(super) fn around_api_key(text: &str) -> Option<(&str, &str)> {
-    const TEXTS: &[&str] = &["API Key", "Usage Plan check", "Verifying Usage Plan"];
-    if !TEXTS.iter().any(|phrase| after(text.trim_start(), phrase).is_some()) {
+/// Splits a line that tells a body before that.
+pub(super) fn body(text: &str) -> Option<(&str, &str)> {
+    if !text.contains("body") {
         return None;
     }
-    let (_, rest) = text.split_once("API Key")?;
-    let key = rest.strip_prefix(':').unwrap_or(rest).trim_start();
-    let behind = key.trim_start_matches(|character: char| !character.is_whitespace());
-    let goes_on = |text: &str| {
-        let phrases = ["API Stage", "and API Stage", "authorized", "not authorized"];
-        phrases.iter().any(|phrase| after(text, phrase).is_some())
+    match read(text) {
+        Line::Value(
+            Label::RequestBody
+            | Label::EndpointRequestBody
+            | Label::EndpointResponseBody
+            | Label::ResponseBody
+            | Label::AuthorizerResult,
+            body,
+        ) => text.split_at_checked(text.len() - body.len()),
+        _ => None,
+    }
+}
+
+/// Finds the credential that a phrase tells without a name of its own: the API key in a text about usage plans, and the
+/// identity that an authorizer is given. Returns a name for it, and what stands before and behind it.
+///
+/// API Gateway masks all but the last characters of a key, or leaves nothing where none was sent. The text may be cut.
+pub(super) fn credential(text: &str) -> Option<(&'static str, &str, &str)> {
+    const TEXTS: &[&str] = &["API Key", "Usage Plan check", "Verifying Usage Plan"];
+    let said = uncut(text).unwrap_or(text);
+    let (name, place) = match value(said.trim_start(), "Incoming identity") {
+        Some(identity) => {
+            let start = said.len() - identity.trim_start().len();
+            ("authorizationToken", start..start + identity.trim().len())
+        }
+        _ if TEXTS.iter().any(|phrase| after(said.trim_start(), phrase).is_some()) => ("x-api-key", api_key(said)?),
+        _ => return None,
     };
-    let before = text.get(..text.len() - key.len())?;
-    (!goes_on(key) && goes_on(behind.trim_start())).then_some((before, behind))
+    let (before, rest) = text.split_at_checked(place.start)?;
+    let (credential, behind) = rest.split_at_checked(place.len())?;
+    (!is_missing(credential)).then_some((name, before, behind))
+}
+
+/// Finds the API key in a text about usage plans. Where the text was cut, only a beginning of what follows may be there.
+fn api_key(text: &str) -> Option<Range<usize>> {
+    const BEHIND: &[&str] = &["API Stage", "and API Stage", "authorized", "not authorized"];
+    let (_, rest) = text.split_once("API Key")?;
+    let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+    let (key, behind) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+    let goes_on = |text: &str| BEHIND.iter().any(|phrase| after(text, phrase).is_some() || phrase.starts_with(text));
+    let start = text.len() - rest.len();
+    (!goes_on(key) && goes_on(behind.trim())).then_some(start..start + key.len())
 }
 
 /// Reads a number of decimal digits.
@@ -355,7 +389,8 @@ mod tests {
 
     #[track_caller]
     fn key(text: &str, expected: Option<(&str, &str)>) {
-        assert_eq!(around_api_key(text), expected, "{text:?}");
+        let expected = expected.map(|(before, behind)| ("x-api-key", before, behind));
+        assert_eq!(credential(text), expected, "{text:?}");
     }
 
     #[test]
@@ -371,6 +406,24 @@ mod tests {
             "Usage Plan check succeeded for API Key ****99ff and API Stage a1/prod",
             Some(("Usage Plan check succeeded for API Key ", " and API Stage a1/prod")),
         );
+    }
+
+    #[test]
+    fn a_credential_is_found_where_the_text_was_cut() {
+        for cut in ["", " ", " API", " API Sta", " and API"] {
+            key(
+                &format!("Verifying Usage Plan for request: r. API Key: k{cut}"),
+                Some(("Verifying Usage Plan for request: r. API Key: ", cut)),
+            );
+            key(&format!("API Key k{cut} [TRUNCATED]"), Some(("API Key ", &format!("{cut} [TRUNCATED]"))));
+        }
+        key("API Key author [TRUNCATED]", None);
+        assert_eq!(credential("Incoming identity:  t 1 "), Some(("authorizationToken", "Incoming identity:  ", " ")));
+        assert_eq!(
+            credential("Incoming identity: t [TRUNCATED]"),
+            Some(("authorizationToken", "Incoming identity: ", " [TRUNCATED]"))
+        );
+        assert_eq!(credential("Incoming identity: -"), None);
     }
 
     #[test]

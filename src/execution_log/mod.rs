@@ -11,7 +11,6 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-mod header_map;
 mod line;
 mod object;
 mod request;

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::header_map::{self, Names};
 use super::line;
+use crate::header_map::{self, Names};
 use crate::json;
-use crate::redact::{REDACTED, Redactor};
+use crate::redact::{REDACTED, Redactor, is_missing};
 
 /// An object whose `{` is written and whose `}` is not. Names are those of this crate and need no escapes.
 pub(super) struct Object<'w> {
@@ -49,7 +49,7 @@ impl<'w> Object<'w> {
     /// Adds the value of `authorizationToken`: hidden with that name.
     pub(super) fn identity(&mut self, name: &str, token: Option<&str>) {
         let hidden = self.redactor.hides("authorizationToken");
-        self.text(name, token.map(|token| if hidden { REDACTED } else { token }));
+        self.text(name, token.map(|token| if hidden && !is_missing(token) { REDACTED } else { token }));
     }
 
     /// Adds a number.
@@ -66,20 +66,25 @@ impl<'w> Object<'w> {
         self.out.extend_from_slice(if truth { b"true" } else { b"false" });
     }
 
-    /// Adds a list of lines' texts, unless it is empty. An API key in them is hidden with `X-Api-Key`.
+    /// Adds a list of lines' texts, unless it is empty. The credentials that API Gateway's own phrases tell are hidden in them.
     pub(super) fn list(&mut self, name: &str, texts: &[&str]) {
         if texts.is_empty() {
             return;
         }
         self.name(name);
-        let hides_key = self.redactor.hides("x-api-key");
         for (at, text) in texts.iter().enumerate() {
             self.out.push(if at == 0 { b'[' } else { b',' });
-            let text = match line::around_api_key(text) {
-                Some((before, behind)) if hides_key => Cow::Owned(format!("{before}{REDACTED}{behind}")),
+            let text = match line::credential(text) {
+                Some((name, before, behind)) if self.redactor.hides(name) => {
+                    Cow::Owned(format!("{before}{REDACTED}{behind}"))
+                }
                 _ => Cow::Borrowed(*text),
             };
-            json::write_string(self.out, &self.redactor.text(&text));
+            let text = match line::body(&text) {
+                Some((label, body)) => Cow::Owned(format!("{label}{}", self.redactor.text(body))),
+                None => self.redactor.text(&text),
+            };
+            json::write_string(self.out, &text);
         }
         self.out.push(b']');
     }
@@ -111,6 +116,7 @@ impl<'w> Object<'w> {
                 object.comma();
                 json::write_string(object.out, key);
                 object.out.push(b':');
+                let hidden = hidden && !is_missing(value);
                 let value = if hidden { Cow::Borrowed(REDACTED) } else { redactor.text(value) };
                 json::write_string(object.out, &value);
             }

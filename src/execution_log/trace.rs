@@ -7,9 +7,9 @@
 //!
 //! Between the start and the end of a Lambda authorizer the lines about an endpoint are the authorizer's.
 
-use super::header_map::{self, Names};
 use super::line::{self, Label, Line};
 use super::object::Object;
+use crate::header_map::{self, Names};
 use crate::redact::Redactor;
 
 /// One request as its execution log tells it, borrowed from the lines.

@@ -23,8 +23,8 @@ pub(super) fn plain_run(bytes: &[u8]) -> usize {
     blocks.len() * 16 + ends(&padded(tail)).trailing_zeros() as usize
 }
 
-/// Returns how many bytes of what stands inside a JSON string are before its first escape, and whether one of them is `=`, `:`
-/// or `%`.
+/// Returns how many bytes of what stands inside a JSON string are before its first escape, and whether one of them is a sign, as
+/// [`has_secret_sign`] knows them.
 #[inline]
 pub(crate) fn unescaped_run(bytes: &[u8]) -> (usize, bool) {
     let mut signs = 0;
@@ -34,7 +34,7 @@ pub(crate) fn unescaped_run(bytes: &[u8]) -> (usize, bool) {
         let backslashes = block.simd_eq(u8x16::splat(b'\\')).to_bitmask();
         // All bits below the first backslash; all bits where there is none.
         let inside = (backslashes & backslashes.wrapping_neg()).wrapping_sub(1);
-        signs |= name_signs(block) & inside;
+        signs |= secret_signs(block) & inside;
         (backslashes != 0).then(|| index * 16 + backslashes.trailing_zeros() as usize)
     };
     let end = blocks.iter().enumerate().find_map(|(index, block)| found(index, block));
@@ -42,15 +42,20 @@ pub(crate) fn unescaped_run(bytes: &[u8]) -> (usize, bool) {
     (end, signs != 0)
 }
 
-/// Returns whether a text has one of the signs that stand behind a name or encode one: `=`, `:` or `%`.
-pub(crate) fn has_name_sign(text: &str) -> bool {
+/// Returns whether a text has one of the signs without which no credential stands in a string that has no escapes: `:`, `;`,
+/// `<` or `=` are beside a name, `%` encodes one, `J` is in the beginning of every JSON Web Token and `V` in that of every
+/// private key.
+pub(crate) fn has_secret_sign(text: &str) -> bool {
     let (blocks, tail) = text.as_bytes().as_chunks::<16>();
-    blocks.iter().chain([&padded(tail)]).any(|block| name_signs(u8x16::from(*block)) != 0)
+    blocks.iter().chain([&padded(tail)]).any(|block| secret_signs(u8x16::from(*block)) != 0)
 }
 
-fn name_signs(block: u8x16) -> u32 {
+fn secret_signs(block: u8x16) -> u32 {
     let is = |sign: u8| block.simd_eq(u8x16::splat(sign));
-    (is(b'=') | is(b':') | is(b'%')).to_bitmask()
+    // The four signs from `:` to `=` are next to each other.
+    let from_colon = block - u8x16::splat(b':');
+    let beside_names = from_colon.min(u8x16::splat(b'=' - b':')).simd_eq(from_colon);
+    (beside_names | is(b'%') | is(b'J') | is(b'V')).to_bitmask()
 }
 
 /// Returns fewer than 16 bytes with zeros behind them. Two words that overlap take less time than a copy of any length.
@@ -186,11 +191,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_run_ends_at_the_first_escape_and_knows_the_signs_in_it(text in r"([a-z]{0,20}[=:%\\\\]?){0,3}") {
+        fn a_run_ends_at_the_first_escape_and_knows_the_signs_in_it(text in r"([a-z]{0,20}[=:;<%JV\\\\]?){0,3}") {
             let end = text.find('\\').unwrap_or(text.len());
-            let signs = text[..end].contains(['=', ':', '%']);
+            let signs = text[..end].contains(['=', ':', ';', '<', '%', 'J', 'V']);
             prop_assert_eq!(unescaped_run(text.as_bytes()), (end, signs));
-            prop_assert_eq!(has_name_sign(&text[..end]), signs);
+            prop_assert_eq!(has_secret_sign(&text[..end]), signs);
         }
 
         #[test]

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::json;
 
@@ -24,8 +24,12 @@ pub(super) enum Encoding {
     Plain,
     /// With the escapes of a JSON string.
     JsonString,
-    /// With percent-encoded characters. Only ASCII ones count: no name and no separator is another.
+    /// With percent-encoded characters. Only ASCII ones count: no separator is another.
     Percent,
+    /// The same, with blanks as `+`, as in a form.
+    Form,
+    /// With the references of XML: `&quot;`.
+    Entities,
 }
 
 impl Encoding {
@@ -68,18 +72,22 @@ impl Encoding {
                 String::from_utf8_lossy(&encoded).into_owned().into()
             }
             Self::Plain => with,
-            Self::Percent => with.replace('"', "%22").replace('\\', "%5C").into(),
+            Self::Percent | Self::Form => with.replace('"', "%22").replace('\\', "%5C").into(),
+            Self::Entities => with.replace('"', "&quot;").into(),
         }
     }
 
     /// Splits `text` before its first escape.
     fn next_escape(self, text: &str) -> Option<(&str, &str)> {
+        let bytes = text.as_bytes();
         let mark = match self {
-            Self::Plain => return None,
-            Self::JsonString => b'\\',
-            Self::Percent => b'%',
+            Self::Plain => None,
+            Self::JsonString => memchr(b'\\', bytes),
+            Self::Percent => memchr(b'%', bytes),
+            Self::Form => memchr2(b'%', b'+', bytes),
+            Self::Entities => memchr(b'&', bytes),
         };
-        memchr(mark, text.as_bytes()).and_then(|at| text.split_at_checked(at))
+        mark.and_then(|at| text.split_at_checked(at))
     }
 
     /// Reads the escape that `text` starts with: its length, not 0, and its character.
@@ -87,18 +95,42 @@ impl Encoding {
         match self {
             Self::Plain => (1, None),
             Self::JsonString => json_escape(text),
-            Self::Percent => match percent_escape(text) {
+            Self::Form if text.starts_with('+') => (1, Some(' ')),
+            Self::Percent | Self::Form => match percent_escape(text) {
                 Some(character) => (3, Some(character)),
+                None if text.len() < 3 && is_hex(text.get(1..).unwrap_or_default()) => (text.len(), None),
                 None => (1, Some('%')),
+            },
+            Self::Entities => match entity(text) {
+                Some((length, character)) => (length, Some(character)),
+                None if begins_entity(text) => (text.len(), None),
+                None => (1, Some('&')),
             },
         }
     }
 }
 
-/// Returns `text` with its percent-encoded ASCII characters decoded; `None` if it has none.
-pub(super) fn percent_decode(text: &str) -> Option<String> {
-    let decoded = Encoding::Percent.decode(text);
-    (decoded.len() < text.len()).then(|| decoded.into_owned())
+/// Reads the reference that `text` starts with: its length and its character.
+pub(super) fn entity(text: &str) -> Option<(usize, char)> {
+    const NAMED: [(&str, char); 5] = [("amp", '&'), ("apos", '\''), ("gt", '>'), ("lt", '<'), ("quot", '"')];
+    /// Digits of the longest number that is a character, and more.
+    const LONGEST: usize = 9;
+    let name = text.strip_prefix('&')?;
+    let end = name.bytes().take(LONGEST + 1).position(|byte| byte == b';')?;
+    let name = name.get(..end)?;
+    let character = match name.strip_prefix('#') {
+        Some(number) => {
+            let hex = number.strip_prefix(['x', 'X']).map(|digits| u32::from_str_radix(digits, 16));
+            char::from_u32(hex.unwrap_or_else(|| number.parse()).ok()?)?
+        }
+        None => NAMED.iter().find(|(known, _)| *known == name)?.1,
+    };
+    Some((end + 2, character))
+}
+
+/// Returns whether `text` is the beginning of a reference that was cut.
+fn begins_entity(text: &str) -> bool {
+    text.len() < "&quot;".len() && text.bytes().skip(1).all(|byte| byte.is_ascii_alphanumeric() || byte == b'#')
 }
 
 fn percent_escape(text: &str) -> Option<char> {
@@ -198,8 +230,15 @@ mod tests {
 
     #[test]
     fn percent_encoding_is_undone_for_ascii_only() {
-        decodes(Encoding::Percent, "%74oken%3d%C3%A9%", "token=%C3%A9%");
-        decodes(Encoding::Percent, "%+1%2", "%+1%2");
+        decodes(Encoding::Percent, "%74oken%3d%C3%A9%", "token=%C3%A9");
+        decodes(Encoding::Percent, "%+1%2", "%+1");
+        decodes(Encoding::Form, "%74oken%3d+a%2Bb", "token= a+b");
+    }
+
+    #[test]
+    fn references_of_xml_are_undone() {
+        decodes(Encoding::Entities, "&lt;a b=&quot;&amp;&#39;&#x41;&gt;", "<a b=\"&'A>");
+        decodes(Encoding::Entities, "a&b;c&;&#;&#x110000;&toolongtobeone;&qu", "a&b;c&;&#;&#x110000;&toolongtobeone;");
     }
 
     #[test]
@@ -215,13 +254,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_place_of_the_decoded_text_maps_into_the_encoded(text in r#"([a-z😀]|\\[nu"\\]|\\u00[0-9a-f]{2}|%[0-9a-f]{2}|%){0,12}"#) {
-            for encoding in [Encoding::Plain, Encoding::JsonString, Encoding::Percent] {
+        fn every_place_of_the_decoded_text_maps_into_the_encoded(text in r#"([a-z😀]|\\[nu"\\]|\\u00[0-9a-f]{2}|%[0-9a-f]{2}|%|\\+|&(lt|#65|x);?){0,12}"#) {
+            for encoding in [Encoding::Plain, Encoding::JsonString, Encoding::Percent, Encoding::Form, Encoding::Entities] {
                 let decoded = encoding.decode(&text);
                 let mut at = Position::start(encoding, &text);
                 for (place, _) in decoded.char_indices() {
                     let encoded = at.of(place);
-                    prop_assert_eq!(encoding.decode(&text[..encoded]), &decoded[..place]);
+                    // What is behind shows that no escape was cut.
+                    let before = format!("{} ", &text[..encoded]);
+                    prop_assert_eq!(encoding.decode(&before), format!("{} ", &decoded[..place]));
                 }
             }
         }

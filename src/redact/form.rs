@@ -2,18 +2,27 @@
 
 use std::ops::Range;
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
+
+use super::encoding::Encoding;
+use super::names::Names;
+use super::scan::Scan;
 
 /// Returns whether the whole of `text` is a form: `name=value` pairs with `&` between.
 ///
 /// White space, which an encoder never leaves but a careless client does, is taken in the values of several pairs as long as
 /// no other `=` follows it: a log line of words and pairs is no form. Where the text is known to be a query, one pair is enough.
-pub(super) fn is_form(text: &str, is_query: bool) -> bool {
+pub(super) fn is_form(names: &Names, text: &str, is_query: bool) -> bool {
     let text = text.trim_end();
     let mut pairs = 0;
     let mut spaces = false;
+    // A list in brackets.
+    if text.starts_with('[') {
+        return false;
+    }
     for pair in text.split('&') {
         let name = pair.bytes().take_while(|byte| is_name(*byte)).count();
+        let name = names.odd_at_start(pair).unwrap_or(name);
         let separator = pair.as_bytes().get(name);
         if !matches!(separator, Some(b'=') | None) || pairs == 0 && (name == 0 || separator.is_none()) {
             return false;
@@ -33,8 +42,24 @@ pub(super) fn is_form(text: &str, is_query: bool) -> bool {
     pairs > 1 || !spaces || is_query
 }
 
+impl Scan<'_> {
+    /// Takes the whole text as a form: the values of hidden names go, the others are searched.
+    pub(super) fn form(&mut self) {
+        let text = self.text;
+        for Range { start, end } in pairs(text) {
+            let Some(sep) = memchr(b'=', text.get(start..end).unwrap_or_default().as_bytes()) else { continue };
+            let sep = start + sep;
+            if self.rules.names.hide(text.get(start..sep).unwrap_or_default(), true) {
+                self.hide(sep + 1..end);
+            } else {
+                self.inside(sep + 1..end, Encoding::Plain);
+            }
+        }
+    }
+}
+
 /// Returns where the pairs of a form stand.
-pub(super) fn pairs(text: &str) -> impl Iterator<Item = Range<usize>> {
+fn pairs(text: &str) -> impl Iterator<Item = Range<usize>> {
     let end = text.trim_end().len();
     let mut start = 0;
     let ends = memchr_iter(b'&', text.as_bytes()).filter(move |at| *at < end).chain([end]);
@@ -51,7 +76,19 @@ mod tests {
 
     #[test]
     fn a_form_is_told_from_other_texts_with_equals_signs() {
-        for text in ["a=b", "a=", "a=b&c", "a=b&&c=d\r\n", "user%5Bname%5D=x&p=my pass", "a=b=c", "a[b]=c"] {
+        let names = Names::new(["card number"]);
+        let is_form = |text: &str, is_query| is_form(&names, text, is_query);
+        for text in [
+            "a=b",
+            "a=",
+            "a=b&c",
+            "a=b&&c=d\r\n",
+            "user%5Bname%5D=x&p=my pass",
+            "a=b=c",
+            "a[b]=c",
+            "--a=b",
+            "card number=1&a=b",
+        ] {
             assert!(is_form(text, false), "{text}");
         }
         for text in [
@@ -66,6 +103,8 @@ mod tests {
             "a: b=c",
             "a=b\nc=d",
             "{a=b}",
+            "[a=b]",
+            "a number=1&a=b",
             "a=b&c: d",
         ] {
             assert!(!is_form(text, false), "{text}");

@@ -1,24 +1,39 @@
-//! What never leaves: credentials in headers, queries, URLs, forms, JSON and free text.
+//! What never leaves: credentials in headers, queries, URLs, forms, JSON, XML and free text.
 //!
-//! A credential is told by the name of its value, never by how the value looks. Where the parts of a text are known, as in a
-//! map of headers, [`Redactor::hides`] judges a name; [`Redactor::text`] finds names and values in a text by itself.
+//! A credential is the value of a name: each notation knows where its pairs of both stand, in a file of its own, and one list
+//! says which names count. Few credentials are told by what they are, whatever their name: JSON Web Tokens, private keys, the
+//! passwords of URLs, and the kinds of personal data that an operator asks for. Where the parts of a text are known, as in a map
+//! of headers, [`Redactor::hides`] judges a name; [`Redactor::text`] finds names and values in a text by itself:
+//!
+//! ```text
+//! {"body":"{\"headers\":[{\"name\":\"Cookie\",\"value\":\"a=b\"}]}"}      JSON in JSON, a list of pairs
+//! {"body":"{\"headers\":[{\"name\":\"Cookie\",\"value\":\"[REDACTED]\"}]}"}
+//! ```
 
 use std::borrow::Cow;
 
 use self::encoding::Edit;
 use self::names::Names;
-pub(crate) use self::names::{NameEnding, is_query_map};
+pub(crate) use self::names::{NameEnding, is_cookie_list, is_name_key, is_query_map, is_value_key};
+pub use self::personal::ValueKind;
+pub(crate) use self::scan::is_missing;
 
 mod encoding;
 mod form;
+mod glance;
 mod json;
+mod looks;
+mod map;
+mod multipart;
 mod name;
 mod names;
+mod personal;
 mod quotes;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod value;
+mod xml;
 
 /// What a hidden value becomes.
 pub const REDACTED: &str = "[REDACTED]";
@@ -29,70 +44,104 @@ const TRUNCATED: &str = " [TRUNCATED]";
 /// Most times that one text is searched: a value that is gone can make a form of what was none.
 const MAX_PASSES: usize = 8;
 
+/// What is hidden: the values of names, and kinds of values.
+#[derive(Debug, Clone)]
+struct Rules {
+    names: Names,
+    values: Vec<ValueKind>,
+}
+
+impl Rules {
+    fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(extra: I) -> Self {
+        Self { names: Names::new(extra), values: Vec::new() }
+    }
+}
+
 /// Knows the names whose values are credentials, and finds them where they stand.
 #[derive(Debug, Clone)]
 pub struct Redactor {
-    names: Option<Names>,
+    rules: Option<Rules>,
+    /// For a line that no format took: with the names that its format would have given to credentials.
+    unparsed: Option<Rules>,
 }
 
 impl Redactor {
     /// Makes a redactor for the built-in names and `extra` ones, which count everywhere.
     pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(extra: I) -> Self {
-        Self { names: Some(Names::new(extra)) }
+        Self { rules: Some(Rules::new(extra)), unparsed: None }
     }
 
     /// Makes a redactor that hides nothing.
     #[must_use]
     pub fn off() -> Self {
-        Self { names: None }
+        Self { rules: None, unparsed: None }
+    }
+
+    /// Adds kinds of values that are hidden wherever they stand.
+    #[must_use]
+    pub fn with_values(mut self, kinds: &[ValueKind]) -> Self {
+        for rules in self.rules.iter_mut().chain(&mut self.unparsed) {
+            rules.values = kinds.to_vec();
+        }
+        self
+    }
+
+    /// Adds names that count in a line that no format took: what its format calls the credentials that it writes.
+    #[must_use]
+    pub fn with_format_names<I: IntoIterator<Item = S>, S: AsRef<str>>(&self, names: I) -> Self {
+        let unparsed = self.rules.clone().map(|mut rules| {
+            rules.names.extend(names);
+            rules
+        });
+        Self { rules: self.rules.clone(), unparsed }
     }
 
     /// Returns whether the value of this header, body or field name is hidden.
     #[must_use]
     pub fn hides(&self, name: &str) -> bool {
-        self.names.as_ref().is_some_and(|names| names.hide(name))
+        self.rules.as_ref().is_some_and(|rules| rules.names.hide(name, false))
     }
 
     /// Returns whether the value of this name is hidden where it is a query or form parameter.
     #[must_use]
     pub fn hides_in_query(&self, name: &str) -> bool {
-        self.names.as_ref().is_some_and(|names| names.hide_in_query(name))
+        self.rules.as_ref().is_some_and(|rules| rules.names.hide(name, true))
+    }
+
+    /// Returns whether the JSON `value` of a member of an object is hidden for its key, which names a query parameter or not.
+    pub(crate) fn hides_member(&self, key: &str, value: &str, in_query: bool) -> bool {
+        let Some(rules) = &self.rules else { return false };
+        rules.names.hide(key, in_query) || names::is_cookie_list(key) && json::holds_cookies(value)
     }
 
     /// Returns whether the value of a name that ends so may be hidden: quick, and wrong only in taking too many.
     pub(crate) fn may_hide(&self, ending: NameEnding) -> bool {
-        self.names.as_ref().is_some_and(|names| names.may_be(ending))
+        self.rules.as_ref().is_some_and(|rules| rules.names.may_be(ending))
+    }
+
+    /// Returns whether kinds of values are hidden: then no text is without one for what it lacks.
+    pub(crate) fn hides_values(&self) -> bool {
+        self.rules.as_ref().is_some_and(|rules| !rules.values.is_empty())
     }
 
     /// Hides credentials in free text, a URL or a body (JSON, form or other), whole or cut.
     ///
     /// Out: the text, borrowed where nothing is hidden. All but the values stays as it stood; JSON stays JSON. A value that
-    /// is empty or `null` stays. A second call changes nothing.
+    /// is empty, `-` or `null` stays. A second call changes nothing.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let Some(names) = self.names.as_ref().filter(|names| scan::may_hide(names, text)) else { return text.into() };
-        let whole = text.trim_end();
-        let mark = if whole.ends_with(TRUNCATED) { whole.len() - TRUNCATED.len() } else { text.len() };
-        let Some((kept, mark)) = text.split_at_checked(mark) else { return text.into() };
-        let mut edits = scan::find(names, kept);
-        if edits.is_empty() {
-            return text.into();
-        }
-        let mut kept = apply(kept, &edits);
-        for _ in 1..MAX_PASSES {
-            edits = scan::find(names, &kept);
-            if edits.is_empty() {
-                break;
-            }
-            kept = apply(&kept, &edits);
-        }
-        kept.push_str(mark);
-        kept.into()
+        shown(self.rules.as_ref(), text, scan::find)
+    }
+
+    /// Hides credentials in a line that no format took, as [`text`](Self::text) does.
+    #[must_use]
+    pub fn unparsed_line<'a>(&self, line: &'a str) -> Cow<'a, str> {
+        shown(self.unparsed.as_ref().or(self.rules.as_ref()), line, scan::find)
     }
 
     /// Writes a valid JSON value without white space between its tokens, credentials hidden.
     pub fn write_json(&self, value: &str, out: &mut Vec<u8>) {
-        minify(&self.text(value), out);
+        minify(&shown(self.rules.as_ref(), value, scan::find_in_json), out);
     }
 
     /// Writes a valid JSON value as [`write_json`](Self::write_json) does, its members' names being those of query parameters.
@@ -100,9 +149,33 @@ impl Redactor {
         // The search knows the names of queries by the name of the map that they stand in.
         const MAP: &str = r#"{"querystring":"#;
         let map = format!("{MAP}{value}}}");
-        let shown = self.text(&map);
+        let shown = shown(self.rules.as_ref(), &map, scan::find_in_json);
         minify(shown.strip_prefix(MAP).and_then(|shown| shown.strip_suffix('}')).unwrap_or_default(), out);
     }
+}
+
+/// Hides what `find` finds in `text`, until there is nothing more to find.
+fn shown<'a>(rules: Option<&Rules>, text: &'a str, find: fn(&Rules, &str) -> Vec<Edit>) -> Cow<'a, str> {
+    let Some(rules) = rules else { return text.into() };
+    let whole = text.trim_end();
+    let mark = if whole.ends_with(TRUNCATED) { whole.len() - TRUNCATED.len() } else { text.len() };
+    let Some((kept, mark)) = text.split_at_checked(mark).filter(|(kept, _)| glance::may_hide(rules, kept)) else {
+        return text.into();
+    };
+    let mut edits = find(rules, kept);
+    if edits.is_empty() {
+        return text.into();
+    }
+    let mut kept = apply(kept, &edits);
+    for _ in 1..MAX_PASSES {
+        edits = find(rules, &kept);
+        if edits.is_empty() {
+            break;
+        }
+        kept = apply(&kept, &edits);
+    }
+    kept.push_str(mark);
+    kept.into()
 }
 
 fn apply(text: &str, edits: &[Edit]) -> String {

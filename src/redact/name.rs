@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::encoding::Encoding;
-use super::names::Names;
+use super::names::{Names, is_plain};
 use super::quotes;
 
 /// A name in front of a separator.
@@ -33,33 +33,50 @@ impl Quotes {
 }
 
 /// Reads the name before the separator at `sep`; `None` if there is none or it ends like no hidden name.
-pub(super) fn before<'a>(names: &Names, text: &'a str, sep: usize) -> Option<Name<'a>> {
+///
+/// `any` also takes names that are not told by their end.
+pub(super) fn before<'a>(names: &Names, text: &'a str, sep: usize, any: bool) -> Option<Name<'a>> {
     let bytes = text.as_bytes();
     let mut end = sep;
     while end > 0 && bytes.get(end - 1).is_some_and(u8::is_ascii_whitespace) {
         end -= 1;
     }
-    match *bytes.get(end.checked_sub(1)?)? {
-        mark @ (b'"' | b'\'') => quoted(names, text, end - 1, mark),
-        byte if is_name(byte) && names.may_end(bytes.get(..end)?) && !bytes.get(end..sep)?.contains(&b'\n') => {
-            let start = run_back(names, text, end, is_name)?;
-            Some(bare(names, text, start, end))
-        }
-        _ => None,
+    let last = *bytes.get(end.checked_sub(1)?)?;
+    if matches!(last, b'"' | b'\'') {
+        return quoted(names, text, end - 1, any);
     }
+    if bytes.get(end..sep)?.contains(&b'\n') || !(any || names.may_end(bytes.get(..end)?)) {
+        return None;
+    }
+    if let Some(start) = names.odd_at_end(text.get(..end)?) {
+        let before = text.get(..start)?.chars().next_back();
+        return Some(Name { text: text.get(start..end)?.into(), before, start, quotes: None });
+    }
+    let start = if is_plain(last) { run_back(names, text, end, is_plain)? } else { return None };
+    Some(bare(names, text, start, end)).filter(|name| !name.before.is_some_and(char::is_alphanumeric))
 }
 
 /// Reads the name in quotes whose closing one is at `close`.
-fn quoted<'a>(names: &Names, text: &'a str, close: usize, mark: u8) -> Option<Name<'a>> {
+pub(super) fn quoted<'a>(names: &Names, text: &'a str, close: usize, any: bool) -> Option<Name<'a>> {
     let bytes = text.as_bytes();
-    let escapes = bytes.get(..close)?.iter().rev().take_while(|byte| **byte == b'\\').count();
-    let end = close - escapes;
-    let doubled = escapes == 0 && bytes.get(..end)?.last() == Some(&mark);
-    let end = end - usize::from(doubled);
-    if !names.may_end(bytes.get(..end)?) {
+    let mark = *bytes.get(close)?;
+    let escapes_before =
+        |end: usize| bytes.get(..end).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'\\').count();
+    let escapes = escapes_before(close);
+    let mut end = close - escapes;
+    let doubled = bytes.get(..end)?.last() == Some(&mark);
+    if doubled {
+        end -= 1;
+        end -= escapes_before(end);
+    }
+    if !(any || names.may_end(bytes.get(..end)?)) {
         return None;
     }
-    let start = run_back(names, text, end, |byte| is_name(byte) || byte == b'\\')?;
+    let start = if names.has_odd() {
+        run_back(names, text, end, |byte| byte != mark && byte != b'\n')?
+    } else {
+        run_back(names, text, end, |byte| is_plain(byte) || byte == b'\\')?
+    };
     if start == end || bytes.get(..start)?.last() != Some(&mark) {
         return None;
     }
@@ -75,24 +92,20 @@ fn quoted<'a>(names: &Names, text: &'a str, close: usize, mark: u8) -> Option<Na
 fn bare<'a>(names: &Names, text: &'a str, start: usize, end: usize) -> Name<'a> {
     let mut before = text.get(..start).and_then(|text| text.chars().next_back());
     let mut name = Cow::Borrowed(text.get(start..end).unwrap_or_default());
-    if before == Some('\\') && !names.hide(&name) {
+    if before == Some('\\') && !names.hide(&name, false) {
         // `\n` or `\u0026` of a string that is not walked as JSON.
         let escape = text.get(start - 1..end).unwrap_or_default();
         let (length, character) = Encoding::JsonString.first_escape(escape);
         before = character;
         name = escape.get(length..).unwrap_or_default().into();
     }
-    if name.contains('%') {
+    if name.contains('%') && !names.hide(&name, true) {
         let mut decoded = Encoding::Percent.decode(&name).into_owned();
-        if let Some((at, character)) = decoded.char_indices().rfind(|(_, c)| !u8::try_from(*c).is_ok_and(is_name)) {
+        if let Some((at, character)) = decoded.char_indices().rfind(|(_, c)| !u8::try_from(*c).is_ok_and(is_plain)) {
             before = Some(character);
             decoded.drain(..at + character.len_utf8());
         }
         name = decoded.into();
-    }
-    if name.starts_with('-') {
-        // `--password=…` of a command line.
-        name = name.trim_start_matches('-').to_owned().into();
     }
     Name { text: name, before, start, quotes: None }
 }
@@ -108,11 +121,6 @@ fn run_back(names: &Names, text: &str, end: usize, in_run: impl Fn(u8) -> bool) 
     }
 }
 
-/// Returns whether a byte can stand in a name. Others are the boundary that makes a name whole.
-fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'%')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,7 +128,7 @@ mod tests {
     #[track_caller]
     fn reads(text: &str, expected: Option<(&str, Option<char>)>) {
         let names = Names::new::<_, &str>([]);
-        let name = before(&names, text, text.len());
+        let name = before(&names, text, text.len(), false);
         assert_eq!(name.as_ref().map(|name| (&*name.text, name.before)), expected, "{text}");
     }
 
@@ -130,8 +138,8 @@ mod tests {
         reads("a&access_token", Some(("access_token", Some('&'))));
         reads("é token \t", Some(("token", Some(' '))));
         reads("x-token", Some(("x-token", None)));
-        reads("--token", Some(("token", None)));
-        reads("étoken", Some(("token", Some('é'))));
+        reads("--token", Some(("--token", None)));
+        reads("étoken", None);
         reads("token\n", None);
         reads("", None);
         reads("=", None);
@@ -140,7 +148,7 @@ mod tests {
     #[test]
     fn encoded_characters_are_read_as_what_they_are() {
         reads("a%26%74oken", Some(("token", Some('&'))));
-        reads("toke%6E", Some(("token", None)));
+        reads("toke%6E", Some(("toke%6E", None)));
         reads(r"a\u0026token", Some(("token", Some('&'))));
         reads(r"a\ntoken", Some(("token", Some('\n'))));
         reads(r"a\token", Some(("token", Some('\\'))));
@@ -149,7 +157,7 @@ mod tests {
     #[test]
     fn quotes_are_read_with_their_nesting() {
         let nesting = |text: &str| {
-            let name = before(&Names::new::<_, &str>([]), text, text.len())?;
+            let name = before(&Names::new::<_, &str>([]), text, text.len(), false)?;
             assert_eq!(name.text, "token");
             name.quotes.map(|quotes| (quotes.mark, quotes.nesting, quotes.doubled))
         };

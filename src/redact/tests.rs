@@ -42,7 +42,7 @@ fn maps_of_headers_lose_credentials_and_keep_the_other_headers() {
     becomes("{Authorization=OAuth realm=\"x\", oauth_token=\"a\", Host=h}", "{Authorization=[REDACTED], Host=h}");
     becomes(
         "{Authorization=[Bearer abc], Set-Cookie=[a=b; Path=/, c=d]}",
-        "{Authorization=[REDACTED], Set-Cookie=[REDACTED], c=d]}",
+        "{Authorization=[REDACTED], Set-Cookie=[REDACTED]}",
     );
     becomes(
         "Endpoint request headers: {Host=h, x-api-key=a}b",
@@ -282,7 +282,243 @@ fn nothing_is_hidden_when_off() {
     assert_eq!(off.text("token=abc"), "token=abc");
 }
 
-const PLAIN: [&str; 18] = [
+#[track_caller]
+fn becomes_with(redactor: &Redactor, text: &str, expected: &str) {
+    assert_eq!(redactor.text(text), expected, "of {text}");
+    assert_eq!(redactor.text(expected), expected, "once more");
+}
+
+#[test]
+fn names_are_known_however_they_are_spelt() {
+    for name in [
+        "identityApiKey",
+        "identity.apiKey",
+        "auth.token",
+        "accessToken",
+        "clientSecret",
+        "access-token",
+        "x-auth-token",
+        "sessionToken",
+        "newPassword",
+        "pwd",
+        "client_assertion",
+        "SecretAccessKey",
+        "X-Amzn-Oidc-Data",
+        "X-Amzn-Oidc-Accesstoken",
+    ] {
+        becomes(&format!(r#"{{"{name}":"S","n":1}}"#), &format!(r#"{{"{name}":"[REDACTED]","n":1}}"#));
+        becomes(&format!("a {name}:S b"), &format!("a {name}:[REDACTED] b"));
+        becomes(&format!("/p?{name}=S&b=c"), &format!("/p?{name}=[REDACTED]&b=c"));
+        becomes(&format!("{{Host=h, {name}=S, Via=v}}"), &format!("{{Host=h, {name}=[REDACTED], Via=v}}"));
+    }
+    becomes("context.identity.apiKey:S", "context.identity.apiKey:[REDACTED]");
+    stays(r#"{"tokenCount":1,"password_hint":"a","oidc_data":"b","max_tokens":2,"token.count":3}"#);
+}
+
+#[test]
+fn lists_of_names_and_values_lose_values() {
+    for (name, value) in
+        [("name", "value"), ("key", "value"), ("Name", "Value"), ("k", "v"), ("headerName", "headerValue")]
+    {
+        becomes(
+            &format!(
+                r#"{{"headers":[{{"{name}":"Host","{value}":"h"}},{{"{name}":"Authorization","{value}":"Bearer S"}}]}}"#
+            ),
+            &format!(
+                r#"{{"headers":[{{"{name}":"Host","{value}":"h"}},{{"{name}":"Authorization","{value}":"[REDACTED]"}}]}}"#
+            ),
+        );
+        becomes(
+            &format!(r#"[{{"{value}":["S"],"id":1,"{name}":"x-api-key"}}]"#),
+            &format!(r#"[{{"{value}":"[REDACTED]","id":1,"{name}":"x-api-key"}}]"#),
+        );
+    }
+    becomes(r#"[["authorization","Bearer S"],["host","h"]]"#, r#"[["authorization","[REDACTED]"],["host","h"]]"#);
+    becomes(
+        r#"{"rawHeaders":["Host","h","Authorization","S","Accept","*/*"]}"#,
+        r#"{"rawHeaders":["Host","h","Authorization","[REDACTED]","Accept","*/*"]}"#,
+    );
+    becomes(r#"{"cookies":["sid=S","b=2"],"n":1}"#, r#"{"cookies":"[REDACTED]","n":1}"#);
+    becomes(r#"{"cookies":{"sid":"S"},"n":1}"#, r#"{"cookies":"[REDACTED]","n":1}"#);
+    becomes(
+        r#"{"queryString":[{"name":"code","value":"S"}],"x":[{"name":"code","value":1}]}"#,
+        r#"{"queryString":[{"name":"code","value":"[REDACTED]"}],"x":[{"name":"code","value":1}]}"#,
+    );
+    becomes(
+        r#"said [{\"name\":\"token\",\"value\":\"S\"}] then"#,
+        r#"said [{\"name\":\"token\",\"value\":\"[REDACTED]\"}] then"#,
+    );
+    stays(
+        r#"{"cookies":3,"list":["token","a","b"],"required":["user","password"],"pairs":[["host","token"],[1,"token","a"]]}"#,
+    );
+    stays(r#"[{"name":"latency","value":12},{"value":1}]"#);
+}
+
+#[test]
+fn a_list_that_was_cut_loses_the_values_whose_names_are_gone() {
+    becomes(r#"[{"name":"token","value":"S"#, r#"[{"name":"token","value":"[REDACTED]"#);
+    becomes(r#"[{"value":"S"#, r#"[{"value":"[REDACTED]"#);
+    becomes(r#"[{"value":["S"#, r#"[{"value":"[REDACTED]""#);
+    becomes(r#"[{"value":"S","na [TRUNCATED]"#, r#"[{"value":"[REDACTED]","na [TRUNCATED]"#);
+    becomes(r#"[{"value":"S","name":"tok [TRUNCATED]"#, r#"[{"value":"[REDACTED]","name":"tok [TRUNCATED]"#);
+    becomes(r#"["a","b","cookie","S"#, r#"["a","b","cookie","[REDACTED]"#);
+    stays(r#"[{"name":"a","value":"b"#);
+    stays(r#"[{"value":"b","name":"a","c [TRUNCATED]"#);
+}
+
+#[test]
+fn a_credential_of_a_map_goes_whole_whatever_its_scheme() {
+    for value in [
+        r#"Signature keyId="k", created=1618884473, headers="host", signature="S""#,
+        "OAuth oauth_consumer_key=k, oauth_token=S",
+        r#"Hawk id="x", ts=1, mac="S""#,
+        "ApiKey id=7, sharedKey=S",
+        "Unheard id=7, some_key=S",
+        "id=7, key=S",
+    ] {
+        let text = |value: &str| format!("Endpoint request headers: {{Accept=*/*, Authorization={value}, Host=h}}");
+        becomes(&text(value), &text("[REDACTED]"));
+        becomes(&format!("{{Authorization={value}"), "{Authorization=[REDACTED]");
+    }
+    for value in ["a=1; Path=/, sid=S; HttpOnly", "a=1, b=S", "a=1; Path=/, session-id=S", "a=1, b=S; Pa [TRUNCATED]"] {
+        becomes(
+            &format!("{{Set-Cookie={value}"),
+            if value.contains("TRUNC") { "{Set-Cookie=[REDACTED] [TRUNCATED]" } else { "{Set-Cookie=[REDACTED]" },
+        );
+    }
+    becomes(
+        "{Set-Cookie=a=1, b=S, Content-Type=text/html, X-Kept=1}",
+        "{Set-Cookie=[REDACTED], Content-Type=text/html, X-Kept=1}",
+    );
+    becomes("{Authorization=Bearer S, tenant=t, Host=h}", "{Authorization=[REDACTED], tenant=t, Host=h}");
+}
+
+#[test]
+fn a_header_behind_a_cookie_is_one_of_its_own() {
+    becomes("Cookie=sid=1; Authorization: Bearer S", "Cookie=[REDACTED]; Authorization: [REDACTED]");
+    becomes("Cookie=sid=1; token: S; b=2", "Cookie=[REDACTED]; token: [REDACTED]; b=2");
+    becomes("x\nCookie: sid=S, Host: h", "x\nCookie: [REDACTED], Host: h");
+}
+
+#[test]
+fn an_option_or_a_bracket_around_a_pair_is_no_part_of_it() {
+    becomes("--password=S", "--password=[REDACTED]");
+    becomes("[token=S]", "[token=[REDACTED]]");
+    becomes(r#"{"a":"--password=S","b":"[token=S]"}"#, r#"{"a":"--password=[REDACTED]","b":"[token=[REDACTED]]"}"#);
+}
+
+#[test]
+fn multipart_fields_are_named_in_any_way() {
+    for head in [
+        "form-data; name=password",
+        "form-data;name=password",
+        "form-data; filename=\"a.txt\"; name=\"password\"",
+        "form-data; name=\"password\"\r\nContent-Type: text/plain",
+    ] {
+        let part = |value: &str| format!("--b\r\nContent-Disposition: {head}\r\n\r\n{value}\r\n--b--\r\n");
+        becomes(&part("S: t\r\nu"), &part("[REDACTED]"));
+        let json = |value: &str| serde_json::json!({"body": part(value)}).to_string();
+        becomes(&json("S"), &json("[REDACTED]"));
+    }
+}
+
+#[test]
+fn names_may_have_any_characters() {
+    let redactor = Redactor::new("user[password],card number,geheimnisü,$.pin,@pw,x:y".split(','));
+    for name in ["user[password]", "card number", "geheimnisü", "GEHEIMNISÜ", "$.pin", "@pw", "x:y"] {
+        let with = |text: &str, value: &str| text.replace('^', name).replace('~', value);
+        for text in [
+            r#"{"a":1,"^":"~","b":2}"#,
+            r#"{"body":"{\"^\":\"~\"}"}"#,
+            r#"[{"name":"^","value":"~"}]"#,
+            "got ^=~ b=2",
+            "got ^: ~ b",
+            "^=~&b=c",
+            "b=c&^=~",
+            "/p?b=c&^=~",
+            "Method request query string: {b=c, ^=~}",
+            "{^=~}",
+            "--b\n\ncontent: form-data; name=\"^\"\n\n~\n--b--",
+        ] {
+            becomes_with(&redactor, &with(text, "secret"), &with(text, "[REDACTED]"));
+        }
+    }
+    for (text, expected) in [
+        ("/p?user%5Bpassword%5D=S&b=c", "/p?user%5Bpassword%5D=[REDACTED]&b=c"),
+        ("a=b&card+number=S", "a=b&card+number=[REDACTED]"),
+        ("a=b&card%20number=S", "a=b&card%20number=[REDACTED]"),
+        ("/p?geheimnis%C3%BC=S", "/p?geheimnis%C3%BC=[REDACTED]"),
+        ("/p?%40pw=S&x%3Ay=S", "/p?%40pw=[REDACTED]&x%3Ay=[REDACTED]"),
+        (r#"{"geheimnis\u00fc":"S"}"#, r#"{"geheimnis\u00fc":"[REDACTED]"}"#),
+    ] {
+        becomes_with(&redactor, text, expected);
+    }
+    let text = "scorecard number: 1, user[name]=a, numbers=b, /p?number=2&password_hint=c";
+    assert_eq!(redactor.text(text), text);
+}
+
+#[test]
+fn what_a_value_is_can_tell_it() {
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
+    becomes("https://user:S@host/a", "https://user:[REDACTED]@host/a");
+    becomes(&format!(r#"{{"jwt":"{token}","n":["{token}"]}}"#), r#"{"jwt":"[REDACTED]","n":["[REDACTED]"]}"#);
+    becomes(&format!("got {token} back"), "got [REDACTED] back");
+    becomes(&format!("{} [TRUNCATED]", &token[..30]), "[REDACTED] [TRUNCATED]");
+    becomes(
+        r#"{"pem":"-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n"}"#,
+        r#"{"pem":"-----BEGIN RSA PRIVATE KEY-----[REDACTED]-----END RSA PRIVATE KEY-----\n"}"#,
+    );
+    becomes("x -----BEGIN PRIVATE KEY-----\nMIIE [TRUNCATED]", "x -----BEGIN PRIVATE KEY-----[REDACTED] [TRUNCATED]");
+    becomes("<a><password>S</password><b>c</b></a>", "<a><password>[REDACTED]</password><b>c</b></a>");
+    becomes("<wsse:Password Type=\"t\">S</wsse:Password>", "<wsse:Password Type=\"t\">[REDACTED]</wsse:Password>");
+    becomes("<a password=\"S\" b=\"c\"/>", "<a password=\"[REDACTED]\" b=\"c\"/>");
+    becomes("<a><token>S<i>S</i>", "<a><token>[REDACTED]");
+    becomes(
+        "<a>{&quot;token&quot;:&quot;S&quot;,&quot;b&quot;:1}</a>",
+        "<a>{&quot;token&quot;:&quot;[REDACTED]&quot;,&quot;b&quot;:1}</a>",
+    );
+    stays("Bearer <token> is expected, <password/> too: <token/>");
+}
+
+#[test]
+fn a_missing_value_stays_what_it_is() {
+    stays(r#"{"api_key":"-","token":"","password":null,"cookie":[],"secret":{}}"#);
+    stays("{Authorization=-, Cookie=null, X-Api-Key=, Host=h}");
+    stays("token=- password=null /p?token=-&key=&code=null");
+    stays("<password>-</password><token></token>");
+    stays(r#"[{"name":"token","value":"-"},["cookie",null]]"#);
+}
+
+#[test]
+fn kinds_of_values_are_hidden_where_they_are_asked_for() {
+    let kinds = ValueKind::WORDS.map(|(_, kind)| kind);
+    let redactor = Redactor::new::<_, &str>([]).with_values(&kinds);
+    for (text, expected) in [
+        (r#"{"to":"joe@example.com","n":1}"#, r#"{"to":"[REDACTED]","n":1}"#),
+        ("/u/joe%40example.com/x?e=joe%40example.com", "/u/[REDACTED]/x?e=[REDACTED]"),
+        (r#"{"card":4111111111111111,"n":12}"#, r#"{"card":"[REDACTED]","n":12}"#),
+        ("paid with 4111 1111 1111 1111", "paid with [REDACTED]"),
+        ("from 192.0.2.7 and 2001:db8::1", "from [REDACTED] and [REDACTED]"),
+        ("to DE89 3704 0044 0532 0130 00", "to [REDACTED]"),
+    ] {
+        becomes_with(&redactor, text, expected);
+        assert_eq!(super::Redactor::new::<_, &str>([]).text(text), text);
+    }
+    let mut out = Vec::new();
+    redactor.write_json("4111111111111111", &mut out);
+    assert_eq!(out, br#""[REDACTED]""#);
+}
+
+#[test]
+fn a_line_that_no_format_took_is_searched_under_the_names_of_its_format() {
+    let redactor = redactor().with_format_names(["k", "my key"]);
+    let line = r#"{"k":"S","n":-,"my key":"S" broken"#;
+    assert_eq!(redactor.unparsed_line(line), r#"{"k":"[REDACTED]","n":-,"my key":"[REDACTED]" broken"#);
+    assert_eq!(redactor.text(line), line);
+    assert_eq!(Redactor::off().with_format_names(["k"]).unparsed_line(line), line);
+}
+
+const PLAIN: [&str; 40] = [
     "Authorization",
     "proxy-authorization",
     "Cookie",
@@ -300,41 +536,92 @@ const PLAIN: [&str; 18] = [
     "password",
     "secret",
     "X-Amz-Signature",
+    "X-Amz-Credential",
+    "session_token",
+    "sessionToken",
+    "auth_token",
+    "auth.token",
+    "x-auth-token",
+    "x_access_token",
+    "X-Amzn-Oidc-Data",
+    "x_amzn_oidc_identity",
+    "client_assertion",
+    "assertion",
+    "private_key",
+    "secret_access_key",
+    "SecretAccessKey",
+    "newPassword",
+    "old_password",
+    "passwd",
+    "pwd",
+    "identityApiKey",
+    "identity.apiKey",
+    "context.identity.apiKey",
+    "usageIdentifierKey",
     "X-Session",
 ];
 
 /// What every planted secret starts with, and nothing else does.
 const MARK: &str = "Zq7";
 
-/// A text that holds a secret under a hidden name.
+/// What stands beside planted secrets and stays.
+const KEPT: &str = "kept-9";
+
+/// A text that holds a secret under a hidden name, in one of the notations, which stands in up to three others.
 fn planted() -> impl Strategy<Value = String> {
     let rest = "[A-Za-z0-9+/_.~-]{0,20}={0,2}";
-    let rendered = (0..PLAIN.len(), rest, 0..11).prop_map(|(name, rest, form)| {
+    let rendered = (0..PLAIN.len(), rest, 0..22).prop_map(|(name, rest, form)| {
         let name = PLAIN[name];
         let secret = format!("{MARK}{rest}");
         match form {
-            0 => format!(r#"{{"a":1,"{name}":"{secret}","b":[true]}}"#),
-            1 => format!(r#"{{"a":{{"{name}" : ["{secret}",{{"c":"{secret}"}}]}}}}"#),
-            2 => format!("a=b&{name}={secret}&c=d"),
+            0 => format!(r#"{{"a":1,"{name}":"{secret}","b":"{KEPT}"}}"#),
+            1 => format!(r#"{{"a":{{"{name}" : ["{secret}",{{"c":"{secret}"}}]}},"b":"{KEPT}"}}"#),
+            2 => format!("a={KEPT}&{name}={secret}&c=d"),
             3 => format!("{name}={secret}"),
-            4 => format!("https://h/p?{name}={secret}&c=d#e"),
-            5 => format!("POST / HTTP/1.1\r\nHost: h\r\n{name}: Bearer {secret}\r\nA: b"),
-            6 => format!("{{Host=h, {name}=Bearer {secret}, A=b}}"),
-            7 => format!("{{{name}={secret}, A=b}}"),
-            8 => format!("{{'{name}': '{secret}'}}"),
-            9 => format!("failed with {name}={secret} and more"),
-            _ => format!("failed with {name}: {secret} and more"),
+            4 => format!("https://h/p?a={KEPT}&{name}={secret}&c=d#e"),
+            5 => format!("POST / HTTP/1.1\r\nHost: {KEPT}\r\n{name}: Bearer {secret}\r\nA: b"),
+            6 => format!("{{Host={KEPT}, {name}=Bearer {secret}, A=b}}"),
+            7 => format!("{{{name}={secret}, A={KEPT}}}"),
+            8 => format!("{{'{name}': '{secret}', 'a': '{KEPT}'}}"),
+            9 => format!("failed with {KEPT} {name}={secret} and more"),
+            10 => format!("failed with {KEPT} {name}: {secret} and more"),
+            11 => format!(r#"[{{"name":"Host","value":"{KEPT}"}},{{"name":"{name}","value":"Bearer {secret}"}}]"#),
+            12 => format!(r#"{{"h":[{{"Value":"{secret}","Key":"{name}"}},{{"Value":"{KEPT}","Key":"Host"}}]}}"#),
+            13 => format!(r#"[["host","{KEPT}"],["{name}","{secret}"]]"#),
+            14 => format!(r#"{{"rawHeaders":["Host","{KEPT}","{name}","{secret}"]}}"#),
+            15 => format!("<a><b>{KEPT}</b><{name}>{secret}</{name}></a>"),
+            16 => format!(r#"<s:a b="{KEPT}"><s:{name} Type="t">{secret}</s:{name}></s:a>"#),
+            17 => format!(r#"<a {name}="{secret}" b="{KEPT}"/>"#),
+            18 => format!(
+                "--b\r\nContent-Disposition: form-data; name={name}\r\n\r\n{secret}\r\n--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{KEPT}\r\n--b--"
+            ),
+            19 => format!("{{Host={KEPT}, Authorization=Scheme id=\"7\", a_key={secret}, sig=\"{secret}\", Via=v}}"),
+            20 => format!("[{name}={secret}]"),
+            _ => format!(r#"{{"cookies":["a={secret}","b={secret}"],"b":"{KEPT}"}}"#),
         }
     });
-    rendered.prop_recursive(4, 4, 1, |inner| {
-        (inner, 0..5).prop_map(|(text, wrap)| match wrap {
-            0 => serde_json::json!({"n": 1, "body": text, "c": "d"}).to_string(),
-            1 => serde_json::json!([text, "a: b"]).to_string(),
-            2 => format!("https://h/?next={}&a=b", every_byte_encoded(&text)),
-            3 => format!("x=1&d={}", every_byte_encoded(&text)),
-            _ => format!("(0a-1b) Method request body: {}", serde_json::json!({"body": text})),
+    rendered.prop_recursive(3, 4, 1, |inner| {
+        (inner, 0..12).prop_map(|(text, wrap)| match wrap {
+            0 => serde_json::json!({"n": KEPT, "body": text, "c": "d"}).to_string(),
+            1 => serde_json::json!([text, "a: b", KEPT]).to_string(),
+            2 => format!("https://h/?next={}&a={KEPT}", every_byte_encoded(&text)),
+            3 => format!("x={KEPT}&d={}", every_byte_encoded(&text)),
+            4 => format!("x=1&d={}&a={KEPT}", every_byte_encoded(&text).replace("%20", "+")),
+            5 => format!("(0a-1b) Method request body: {}", serde_json::json!({"body": text})),
+            6 => format!("{{Accept={KEPT}, body={text}}}"),
+            7 => format!("<r><z>{KEPT}</z><body>{}</body></r>", references(&text)),
+            8 => format!("<r><z>{KEPT}</z><body><![CDATA[{text}]]></body></r>"),
+            9 => format!(
+                "--c\r\nContent-Disposition: form-data; name=\"z\"\r\n\r\n{KEPT}\r\n--c\r\nContent-Disposition: form-data; name=\"d\"\r\n\r\n{text}\r\n--c--"
+            ),
+            10 => serde_json::json!([{"name": "z", "value": KEPT}, {"name": "body", "value": text}]).to_string(),
+            _ => format!("z={KEPT} msg={}", serde_json::json!(text)),
         })
     })
+}
+
+fn references(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn every_byte_encoded(text: &str) -> String {
@@ -400,6 +687,14 @@ proptest! {
         let cut = format!("{}{}", &text[..end], if marked { TRUNCATED } else { "" });
         let redacted = redactor().text(&cut).into_owned();
         prop_assert!(!redacted.contains(MARK), "{cut}\nbecame\n{redacted}");
+    }
+
+    #[test]
+    fn what_stands_beside_a_secret_stays(text in planted()) {
+        let redacted = redactor().text(&text).into_owned();
+        prop_assert!(!redacted.contains(MARK), "{text}\nbecame\n{redacted}");
+        prop_assert_eq!(redacted.matches(KEPT).count(), text.matches(KEPT).count(), "{}\nbecame\n{}", text, redacted);
+        prop_assert_eq!(redactor().text(&redacted), redacted.as_str(), "a second time");
     }
 
     #[test]

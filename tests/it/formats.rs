@@ -212,29 +212,43 @@ async fn a_stage_whose_format_names_the_api_gives_it_to_the_event() {
 /// What every planted credential starts with.
 const HUSH: &str = "hush-";
 
+/// Names whose values are credentials, one of which the operator adds.
+const HIDDEN_NAMES: [&str; 30] = [
+    "Authorization",
+    "proxy-authorization",
+    "COOKIE",
+    "Set-Cookie",
+    "X-Api-Key",
+    "X-Amz-Security-Token",
+    "authorizationToken",
+    "token",
+    "access_token",
+    "id_token",
+    "refresh_token",
+    "client_secret",
+    "api_key",
+    "apikey",
+    "password",
+    "secret",
+    "X-Amz-Signature",
+    "X-Amz-Credential",
+    "session_token",
+    "auth.token",
+    "x-auth-token",
+    "accessToken",
+    "X-Amzn-Oidc-Data",
+    "client_assertion",
+    "private_key",
+    "SecretAccessKey",
+    "newPassword",
+    "pwd",
+    "identityApiKey",
+    "x-tenant-pin",
+];
+
 /// Messages with a credential in each place where one can stand, by log group; `^` is a credential, `~` stays.
 fn planted() -> Vec<(&'static str, Vec<String>)> {
-    let names = [
-        "Authorization",
-        "proxy-authorization",
-        "COOKIE",
-        "Set-Cookie",
-        "X-Api-Key",
-        "X-Amz-Security-Token",
-        "authorizationToken",
-        "token",
-        "access_token",
-        "id_token",
-        "refresh_token",
-        "client_secret",
-        "api_key",
-        "apikey",
-        "password",
-        "secret",
-        "X-Amz-Signature",
-        "X-Amz-Credential",
-        "x-tenant-pin",
-    ];
+    let names = HIDDEN_NAMES;
     let in_queries = ["key", "code", "sig", "signature"];
     let pairs = |separator: &str, names: &[&str]| {
         names.iter().map(|name| format!("{name}=^")).collect::<Vec<_>>().join(separator)
@@ -249,6 +263,10 @@ fn planted() -> Vec<(&'static str, Vec<String>)> {
     let event = json!({"headers": members(&json!("^")), "multiValueHeaders": members(&json!(["^"])),
         "queryStringParameters": query_map, "body": nested.to_string(), "rawQueryString": pairs("&", &query)});
     let sigv4 = "AWS4-HMAC-SHA256 Credential=^/20261121/eu-west-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date, Signature=^";
+    let list = |value: &str| {
+        let pair = |name: &&str| json!({"value": value, "name": name});
+        Value::Array(names.iter().map(pair).chain([json!({"name": "Host", "value": "~"})]).collect())
+    };
     let execution = [
         format!("Method request query string: {{{}, page=~}}", pairs(", ", &query)),
         "Method request path: {key=~, code=~, token=^}".to_owned(),
@@ -262,6 +280,16 @@ fn planted() -> Vec<(&'static str, Vec<String>)> {
         format!("Endpoint response body before transformations: {}&page=~", pairs("&", &query)),
         format!("Method response body after transformations: {}", json!(event.to_string())),
         "Incoming identity: ^".to_owned(),
+        // Of what comes twice, the second is one of the other lines.
+        "Incoming identity: ^".to_owned(),
+        "Endpoint request headers: {Accept=~, Authorization=Signature keyId=\"^\", created=1618884473, signature=\"^\", Host=~}"
+            .to_owned(),
+        "Endpoint request headers: {Authorization=Hawk id=\"^\", ts=1, mac=\"^\", Via=~}".to_owned(),
+        "Endpoint response headers: {Set-Cookie=a=^; Path=/, sid=^; HttpOnly, Content-Type=~}".to_owned(),
+        "Endpoint response headers: {Set-Cookie=a=^, b=^ [TRUNCATED]".to_owned(),
+        format!("Endpoint response body before transformations: {}", list("^")),
+        "Method response body after transformations: code=^".to_owned(),
+        "Usage Plan check succeeded for API Key ^ [TRUNCATED]".to_owned(),
         "Authorizer result body before parsing: {\"principalId\":\"~\",\"usageIdentifierKey\":\"^\"}".to_owned(),
         "Verifying Usage Plan for request: r-1. API Key: ^ API Stage: a1b2c3/prod".to_owned(),
         "Execution failed due to configuration error: {\"secret\":\"^\"} ~".to_owned(),
@@ -276,15 +304,12 @@ fn planted() -> Vec<(&'static str, Vec<String>)> {
         ),
         format!("1c9d-22 ^ {} ~", "https://example.com/?access%5Ftoken=^&a=b"),
         format!("{event}"),
+        list("^").to_string(),
+        json!({"headers": list("^"), "raw": ["Host", "~", "Authorization", "^"], "cookies": ["sid=^"], "kept": "~"})
+            .to_string(),
+        json!({"value": "^", "name": "Authorization", "kept": "~"}).to_string(),
         json!({"queryStringParameters": event["queryStringParameters"], "password": {"a": "^"}, "kept": "~"})
             .to_string(),
-    ];
-    let text = [
-        "sent X-Api-Key: ^ to https://example.com/?code=^&page=~".to_owned(),
-        "password=^ user=~".to_owned(),
-        "answer {\"access_token\":\"^\",\"user\":\"~\"} done".to_owned(),
-        "x-tenant-pin: ^\nHost: ~".to_owned(),
-        "Cookie: a=^; b=^\nHost: ~".to_owned(),
     ];
     let line = |text: String| format!("(r-1) {text}");
     let vended =
@@ -292,8 +317,25 @@ fn planted() -> Vec<(&'static str, Vec<String>)> {
     vec![
         ("API-Gateway-Execution-Logs_a1b2c3/prod", execution.into_iter().map(line).collect()),
         (GROUP, access.into()),
-        ("/aws/lambda/pets", text.into()),
+        ("/aws/lambda/pets", planted_texts()),
         ("/aws/vendedlogs/execution", vec![vended.to_string()]),
+    ]
+}
+
+/// The messages of [`planted`] that are no access logs.
+fn planted_texts() -> Vec<String> {
+    vec![
+        "sent X-Api-Key: ^ to https://example.com/?code=^&page=~".to_owned(),
+        "password=^ user=~".to_owned(),
+        "--password=^".to_owned(),
+        "[token=^]".to_owned(),
+        "Cookie=sid=^; Authorization: Bearer ^\nHost: ~".to_owned(),
+        "fetched https://user:^@example.com/~".to_owned(),
+        "<a><b>~</b><wsse:Password Type=\"~\">^</wsse:Password></a>".to_owned(),
+        "said\n{\"key\":\"^\",\"other\":\"~\"}\nwhich no format takes".to_owned(),
+        "answer {\"access_token\":\"^\",\"user\":\"~\"} done".to_owned(),
+        "x-tenant-pin: ^\nHost: ~".to_owned(),
+        "Cookie: a=^; b=^\nHost: ~".to_owned(),
     ]
 }
 
@@ -378,4 +420,20 @@ async fn two_formats_of_one_shape_are_told_apart_by_their_types() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn values_are_hidden_by_their_kind_where_that_is_asked_for() {
+    let format = "$context.identity.sourceIp $context.identity.caller [$context.requestTime] $context.status";
+    let world = World::start(&[("REDACT_VALUES", "email, ip,card,iban"), ("ACCESS_LOG_FORMAT", format)]).await;
+    let line =
+        json!({"to": "joe@example.com", "card": 4_111_111_111_111_111_i64, "n": 12, "from": "192.0.2.7"}).to_string();
+    let clf = "192.0.2.7 joe@example.com [25/Sep/2026:09:20:30 +0000] 200";
+    world.results(&[gzip(envelope(GROUP, 0, &[&line, &line, clf, "paid to DE89 3704 0044 0532 0130 00"]))]).await;
+    let events = world.analytics.accepted_events();
+    let hidden = json!({"to": "[REDACTED]", "card": "[REDACTED]", "n": 12, "from": "[REDACTED]"});
+    assert_eq!((&events[0]["fields"], &events[1]["fields"]), (&hidden, &hidden));
+    assert_eq!(events[2]["context"]["identity"], json!({"sourceIp": "[REDACTED]", "caller": "[REDACTED]"}));
+    assert_eq!(events[2]["context"]["requestTime"], "25/Sep/2026:09:20:30 +0000");
+    assert_eq!(events[3]["message"], "paid to [REDACTED]");
 }

@@ -1,0 +1,41 @@
+//! Maps as Java prints them: `{Accept=*/*, Cookie=a=b}`.
+
+use super::encoding::Encoding;
+use super::names::is_query_map;
+use super::scan::Scan;
+use crate::header_map::{self, Names};
+
+impl Scan<'_> {
+    /// Searches the map that the brace at `open` opens, if it does; returns where the search goes on.
+    pub(super) fn map(&mut self, open: usize) -> usize {
+        let start = open + 1;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let in_query = self.in_query || names_query(self.text.get(..open).unwrap_or_default());
+        let is_headers = !in_query && header_map::starts_entry(rest, Names::Headers);
+        let names = if is_headers { Names::Headers } else { Names::Query };
+        if self.is_deepest() || !header_map::starts_entry(rest, names) {
+            return start;
+        }
+        let end = header_map::end(self.text, open);
+        let inside = self.text.get(start..end).unwrap_or_default();
+        for entry in header_map::places(inside, names) {
+            let name = inside.get(entry.name).unwrap_or_default();
+            let value = start + entry.value.start..start + entry.value.end;
+            if self.rules.names.hide(name, in_query) {
+                self.hide(value);
+            } else if is_query_map(name) {
+                self.inside_query(value, Encoding::Plain);
+            } else {
+                self.inside(value, Encoding::Plain);
+            }
+        }
+        end
+    }
+}
+
+/// Returns whether a text ends with the name of a query's map. API Gateway writes `query string: {` before one.
+fn names_query(before: &str) -> bool {
+    let before = before.trim_end_matches([' ', ':', '=']);
+    let word = before.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    is_query_map(word) || before.ends_with("query string")
+}
