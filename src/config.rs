@@ -14,7 +14,7 @@ use http::Uri;
 use tracing::level_filters::LevelFilter;
 use url::{Host, Url};
 
-use crate::access_log::Formats;
+use crate::access_log::{FormatError, Formats};
 use crate::redact::{Redactor, ValueKind};
 
 /// Largest body that a batch may have before it is encoded, in bytes; also the default.
@@ -121,7 +121,7 @@ pub struct DeliverySettings {
 }
 
 /// What the function is told by its environment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The token.
     pub token: TokenSettings,
@@ -129,6 +129,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// `ACCESS_LOG_FORMAT`, compiled.
     pub formats: Formats,
+    /// `FORMATS_PARAMETER`: the parameter with further formats.
+    pub formats_parameter: Option<String>,
     /// `REQUEST_TIMEOUT_MS`: the longest wait for one answer of the API, the token endpoint and the store.
     pub request_timeout: Duration,
     /// `MAX_RECORD_BYTES`: the most that one Firehose record may inflate to.
@@ -206,6 +208,13 @@ impl Settings {
         let audience = reader.text("TOKEN_AUDIENCE");
         let default_ttl = reader.number("TOKEN_DEFAULT_TTL_SECONDS", 1, MAX_TTL.as_secs()).unwrap_or(300);
         let formats = reader.formats("ACCESS_LOG_FORMAT");
+        let formats_parameter = reader.optional_parameter_name("FORMATS_PARAMETER");
+        if formats_parameter.is_some() && [&parameter, &credentials_parameter].contains(&&formats_parameter) {
+            reader.problem(
+                "FORMATS_PARAMETER",
+                "must be another parameter than TOKEN_PARAMETER and CREDENTIALS_PARAMETER",
+            );
+        }
         let format = reader.word(
             "PAYLOAD_FORMAT",
             &[("json", PayloadFormat::Json), ("ndjson", PayloadFormat::Ndjson)],
@@ -233,16 +242,7 @@ impl Settings {
         let values = reader.words("REDACT_VALUES", &ValueKind::WORDS);
         let redactor = if redact { Redactor::new(names).with_values(&values) } else { Redactor::off() };
         let redactor = redactor.with_format_names(formats.iter().flat_map(|formats| formats.secret_names(&redactor)));
-        let log_level = reader.word(
-            "LOG_LEVEL",
-            &[
-                ("error", Some(LevelFilter::ERROR)),
-                ("warn", Some(LevelFilter::WARN)),
-                ("info", Some(LevelFilter::INFO)),
-                ("debug", Some(LevelFilter::DEBUG)),
-            ],
-            None,
-        );
+        let log_level = reader.level("LOG_LEVEL");
         let metrics_namespace = reader.namespace("METRICS_NAMESPACE").unwrap_or_else(|| "ApiLogForwarder".to_owned());
 
         let ca_file = reader.text("SSL_CERT_FILE").map(PathBuf::from);
@@ -278,6 +278,7 @@ impl Settings {
                 answer_check,
             },
             formats,
+            formats_parameter,
             request_timeout: Duration::from_millis(request_timeout),
             max_record_bytes,
             archive,
@@ -288,6 +289,18 @@ impl Settings {
             function_name,
             own_log_group,
         })
+    }
+}
+
+impl Settings {
+    /// Returns the same settings with further formats, the text of `FORMATS_PARAMETER`, behind those that are set.
+    ///
+    /// # Errors
+    /// Every problem of the text, with line and column.
+    pub fn with_formats(&self, further: &str) -> Result<Self, Vec<FormatError>> {
+        let formats = self.formats.clone().and(further)?;
+        let redactor = self.redactor.with_format_names(formats.secret_names(&self.redactor));
+        Ok(Self { formats, redactor, ..self.clone() })
     }
 }
 
@@ -327,9 +340,14 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
     }
 
     fn parameter_name(&mut self, variable: &'static str) -> Option<String> {
+        self.required(variable)?;
+        self.optional_parameter_name(variable)
+    }
+
+    fn optional_parameter_name(&mut self, variable: &'static str) -> Option<String> {
         // Parameter Store takes 1,011 characters in all; a lock's name adds `.lock.` and a version.
         const MAX_NAME: usize = 980;
-        let value = self.required(variable)?;
+        let value = self.text(variable)?;
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
         if !value.bytes().all(valid) {
             self.problem(variable, "is no parameter name: letters, digits and _ . - / only");
@@ -339,6 +357,16 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
             return Some(value);
         }
         None
+    }
+
+    fn level(&mut self, variable: &'static str) -> Option<LevelFilter> {
+        let words = [
+            ("error", Some(LevelFilter::ERROR)),
+            ("warn", Some(LevelFilter::WARN)),
+            ("info", Some(LevelFilter::INFO)),
+            ("debug", Some(LevelFilter::DEBUG)),
+        ];
+        self.word(variable, &words, None)
     }
 
     fn word<T: Copy>(&mut self, variable: &'static str, words: &[(&str, T)], default: T) -> T {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,8 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use futures_util::future::{FutureExt, LocalBoxFuture, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tracing::warn;
+use thiserror::Error;
+use tracing::{error, warn};
 
 use crate::batch::Batch;
 use crate::client::{Client, ClientError, SdkTransport};
@@ -23,7 +25,7 @@ use crate::metrics;
 use crate::retry::Deadline;
 use crate::subscription::Buffers;
 use crate::summary::Summary;
-use crate::token::{Endpoint, Store, Tokens};
+use crate::token::{Endpoint, Store, TokenError, Tokens};
 
 /// How long an answer waits for an early renewal of the token that is still under way: given up, it would have to be made again.
 const RENEWAL_GRACE: Duration = Duration::from_secs(1);
@@ -32,6 +34,8 @@ const RENEWAL_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Forwarder {
     settings: Settings,
+    /// The settings with the formats of `FORMATS_PARAMETER`, once they are read.
+    complete: OnceLock<Settings>,
     delivery: Delivery,
     tokens: Tokens,
     /// Whether it was said that the function's own log group is subscribed.
@@ -57,12 +61,20 @@ impl Forwarder {
             .load()
             .await;
         let token = &settings.token;
-        let store =
-            Store::new(&aws_sdk_ssm::Client::new(&sdk), token.parameter.clone(), token.credentials_parameter.clone());
+        let client_of_store = aws_sdk_ssm::Client::new(&sdk);
+        let (parameter, credentials) = (token.parameter.clone(), token.credentials_parameter.clone());
+        let store = Store::new(&client_of_store, parameter, credentials, settings.formats_parameter.clone());
         let endpoint = Endpoint::new(client.clone(), token, timeout, settings.delivery.max_attempts);
         let tokens = Tokens::new(store, endpoint, timeout, fastrand::f64());
         let delivery = Delivery::new(client, settings.delivery.clone(), timeout, settings.redactor.clone());
-        Ok(Self { settings, delivery, tokens, warned_of_own_group: false.into(), warm: false.into() })
+        Ok(Self {
+            settings,
+            complete: OnceLock::new(),
+            delivery,
+            tokens,
+            warned_of_own_group: false.into(),
+            warm: false.into(),
+        })
     }
 
     /// Takes every line of every record to the API, and answers for each record.
@@ -71,10 +83,19 @@ impl Forwarder {
     pub async fn handle(&self, event: &FirehoseEvent<'_>, now: i64, deadline: Deadline) -> (FirehoseResponse, Summary) {
         let start = Instant::now();
         let invocation = self.delivery.start(deadline);
-        let mut intake = Intake::new(&self.settings, event);
+        let settings = self.settings(deadline).await;
+        if let Err(error) = &settings {
+            error!(reason = %error, "all records kept: the formats of their lines are not known");
+        }
+        let is_known = settings.is_ok();
+        let mut intake = Intake::new(settings.unwrap_or(&self.settings), event);
         let mut deliveries = Deliveries::new(self, &invocation);
         let mut buffers = Buffers::default();
         for (index, record) in event.records.iter().enumerate() {
+            if !is_known {
+                intake.ledger.unknown_formats(index);
+                continue;
+            }
             if invocation.is_over() {
                 intake.ledger.unread(index);
                 continue;
@@ -114,11 +135,41 @@ impl Forwarder {
         (response, summary)
     }
 
+    /// The settings with all formats: those of `FORMATS_PARAMETER` are read with the first token.
+    async fn settings(&self, deadline: Deadline) -> Result<&Settings, FormatsError> {
+        if self.settings.formats_parameter.is_none() {
+            return Ok(&self.settings);
+        }
+        if let Some(settings) = self.complete.get() {
+            return Ok(settings);
+        }
+        let formats = self.tokens.formats(deadline).await?.ok_or(FormatsError::Missing)?;
+        let settings = self.settings.with_formats(&formats).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            FormatsError::Malformed(problems.join("; "))
+        })?;
+        Ok(self.complete.get_or_init(|| settings))
+    }
+
     /// Makes the line of embedded metrics of an invocation at `now`, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn metrics(&self, summary: &Summary, now: u64) -> String {
         metrics::line(&self.settings.metrics_namespace, &self.settings.function_name, now, summary)
     }
+}
+
+/// Why the formats of `FORMATS_PARAMETER` are not known. Nothing is delivered without them: a line might leave with a credential
+/// that its format would have told.
+#[derive(Debug, Error)]
+enum FormatsError {
+    #[error(
+        "the parameter of FORMATS_PARAMETER is missing: put the formats there, one a line, or unset FORMATS_PARAMETER"
+    )]
+    Missing,
+    #[error("the parameter of FORMATS_PARAMETER: {0}")]
+    Malformed(String),
+    #[error("FORMATS_PARAMETER could not be read: {0}")]
+    Unread(#[from] TokenError),
 }
 
 /// What is under way beside the reading of records.

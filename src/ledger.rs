@@ -147,6 +147,11 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Enters a record that is not read, because the formats of its lines are not known.
+    pub fn unknown_formats(&mut self, record: usize) {
+        self.account(record).unreadable = true;
+    }
+
     /// Enters a record that is not read to its end, because the invocation's time is over.
     pub fn unread(&mut self, record: usize) {
         if self.totals.records_unread == 0 {

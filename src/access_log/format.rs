@@ -27,7 +27,7 @@ const MAX_LEVELS: usize = 16;
 pub(super) type Slots = Vec<(Range<usize>, Slot)>;
 
 /// A place in a format where a value stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slot {
     /// The variable; for a composite, what its variables are together.
     pub(super) variable: Variable,
@@ -62,7 +62,7 @@ impl Slot {
 }
 
 /// Literal text of a format, ready to be searched for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Literal {
     pub(super) text: Box<str>,
     finder: Finder<'static>,
@@ -96,7 +96,7 @@ impl Literal {
 }
 
 /// Text with slots in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Pattern {
     /// The places of the values, in the order of the text.
     pub(super) slots: Vec<Slot>,
@@ -148,7 +148,7 @@ impl Pattern {
 }
 
 /// A level of the output: a key with its value, or with the keys below it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Branch {
     name: Box<str>,
     /// The key as it is written behind another: comma, quotes and colon included.
@@ -160,7 +160,7 @@ pub(super) struct Branch {
 }
 
 /// A compiled format.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Format {
     /// What the format is called in messages.
     pub(super) label: Box<str>,

@@ -49,7 +49,7 @@ use crate::json::{self, JsonErrorKind, Str};
 use crate::redact::Redactor;
 
 /// The formats that a line may have, compiled once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Formats {
     /// Those that an operator says the stages have, in that order.
     set: Vec<Format>,

@@ -13,7 +13,7 @@ use super::write;
 use crate::redact::{REDACTED, Redactor};
 
 /// The variables of a text, and the texts before, between and behind them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Parts {
     texts: Vec<Box<str>>,
     variables: Vec<Variable>,

@@ -15,13 +15,13 @@ use crate::redact::is_query_map;
 pub(super) const PLACEHOLDER: char = '1';
 
 /// The keys of an object, in the order of the format. One that the format has twice stands once, with what it holds last.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shape {
     pub(super) keys: Vec<(Box<str>, Node)>,
 }
 
 /// What the format says about a key's value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Node {
     /// One variable: the slot of this index.
     Variable(usize),
@@ -67,7 +67,7 @@ impl Shape {
 }
 
 /// A variable in a format's text, where [`PLACEHOLDER`] took its place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Placed {
     pub(super) at: usize,
     pub(super) variable: Variable,

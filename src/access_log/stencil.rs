@@ -10,14 +10,14 @@ use super::value::Value;
 use crate::json::{self, Cursor, Kind, Str};
 
 /// Pieces of text with a place for a value between each two.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stencil {
     first: Box<str>,
     places: Vec<Place>,
 }
 
 /// A place for a value, and the text behind it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Place {
     /// Whether the value is the inside of a JSON string.
     quoted: bool,

@@ -29,6 +29,8 @@ pub(super) struct Memory {
     /// The version of the token in the store when that was last known.
     pub(super) version: Option<i64>,
     pub(super) credentials: Option<Arc<Credentials>>,
+    /// The further formats that are kept beside the token.
+    pub(super) formats: Option<Arc<str>>,
     /// The last renewal that failed: it failed for all who waited for it.
     pub(super) failure: Option<(Instant, TokenError)>,
     /// Why tokens have failed since one was good.

@@ -74,7 +74,7 @@ mod store;
 mod value;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -235,6 +235,29 @@ impl Tokens {
         match self.held(Need::Any) {
             Some(bearer) => Ok(bearer),
             None => self.obtain(Need::Any, deadline).await,
+        }
+    }
+
+    /// Returns the further formats, which are read with the first token, in the same request; none if their parameter is missing.
+    ///
+    /// # Errors
+    /// If the store could not be read. Where it could, and there is no token, that is a matter of the deliveries.
+    pub async fn formats(&self, deadline: Deadline) -> Result<Option<Arc<str>>, TokenError> {
+        let known = || self.memory().formats.clone();
+        if let Some(formats) = known() {
+            return Ok(Some(formats));
+        }
+        let error = if self.held(Need::Any).is_none() {
+            self.bearer(deadline).await.err()
+        } else {
+            // It was missing when the token was read.
+            let looked = self.look(None, Need::Any, deadline, deadline, &mut None).await;
+            looked.err().map(|error| TokenError::NoCredentials(NoCredentials::Store(error)))
+        };
+        match (known(), error) {
+            (Some(formats), _) => Ok(Some(formats)),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(None),
         }
     }
 

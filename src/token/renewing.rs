@@ -180,7 +180,7 @@ impl Tokens {
     }
 
     /// Looks at the store, and remembers the credentials; a token that is of use is put aside.
-    async fn look(
+    pub(super) async fn look(
         &self,
         version: Option<i64>,
         need: Need<'_>,
@@ -201,6 +201,9 @@ impl Tokens {
         let resting = self.memory().resting(self.now()).is_some();
         let mut memory = self.memory();
         memory.version = Some(seen.version);
+        if let Some(formats) = seen.formats {
+            memory.formats = Some(formats.into());
+        }
         let rotated = match seen.credentials {
             // Written after the cool-down was, where that is only known from the lock.
             Some(credentials) => {

@@ -35,6 +35,8 @@ pub struct Found {
     pub token: Option<Token>,
     /// The credentials, if their parameter holds them.
     pub credentials: Option<Credentials>,
+    /// Further formats, if there is a parameter for them and it is there.
+    pub formats: Option<String>,
     /// Whether the credentials were written after the lock.
     pub are_newer: bool,
 }
@@ -151,6 +153,8 @@ pub struct Store {
     clock: Clock,
     token: String,
     credentials: String,
+    /// The parameter with further formats, which is read with the others.
+    formats: Option<String>,
 }
 
 impl Store {
@@ -159,10 +163,10 @@ impl Store {
     /// The SDK repeats nothing: reads are counted, and a write that was throttled is better preceded by a look. One whose answer was
     /// lost may have been done, where creating the same name again would look like another's lock.
     #[must_use]
-    pub fn new(client: &Client, token: String, credentials: String) -> Self {
+    pub fn new(client: &Client, token: String, credentials: String, formats: Option<String>) -> Self {
         let clock = Clock::default();
         let config = client.config().to_builder().retry_config(RetryConfig::disabled()).interceptor(clock.clone());
-        Self { client: Client::from_conf(config.build()), clock, token, credentials }
+        Self { client: Client::from_conf(config.build()), clock, token, credentials, formats }
     }
 
     /// The store's clock, as far as it is known.
@@ -170,10 +174,10 @@ impl Store {
         &self.clock
     }
 
-    /// Reads token, credentials and the lock of this version of the token in one request.
+    /// Reads token, credentials, further formats and the lock of this version of the token in one request.
     pub(super) async fn look(&self, version: Option<i64>) -> Result<(Found, Option<Lock>), StoreError> {
         let lock = version.map(|version| self.lock_name(version));
-        let names = [&self.token, &self.credentials].into_iter().chain(&lock).cloned().collect();
+        let names = [&self.token, &self.credentials].into_iter().chain(&self.formats).chain(&lock).cloned().collect();
         let request = self.client.get_parameters().set_names(Some(names)).with_decryption(true);
         let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
         let find = |name: &String| answer.parameters().iter().find(|parameter| parameter.name() == Some(name));
@@ -184,6 +188,7 @@ impl Store {
             token: token.and_then(Parameter::value).and_then(Token::from_parameter),
             // What is no credentials is told from their absence by nobody.
             credentials: credentials.and_then(Parameter::value).and_then(|value| serde_json::from_str(value).ok()),
+            formats: self.formats.as_ref().and_then(find).and_then(Parameter::value).map(str::to_owned),
             are_newer: lock.and_then(modified).is_some_and(|lock| credentials.and_then(modified) > Some(lock)),
         };
         let lock = lock.map(|lock| {

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::formats::{GROUP, becomes, events};
+use crate::loopback::parameter_store::Operation;
 use crate::world::{World, envelope, gzip};
 
 /// The JSON format that is set in most of these tests, as the template sets one.
@@ -147,7 +148,12 @@ async fn a_text_of_several_variables_loses_only_what_is_secret() {
             r#"{"id":"r1","d":"m=GET key=hush"x s=200"}"#,
             r#"{"id":"r1","d":"something hush"}"#,
         ],
-        &[event("m=GET key=- s=200"), event("m=GET key=[REDACTED] s=200"), event("[REDACTED]"), event("[REDACTED]")],
+        &[
+            event("m=GET key=- s=200"),
+            event("m=GET key=[REDACTED] s=200"),
+            event("m=GET key=[REDACTED] s=200"),
+            event("[REDACTED]"),
+        ],
     )
     .await;
 }
@@ -430,4 +436,41 @@ async fn a_line_without_an_envelope_has_the_time_of_its_request() {
     let world = World::start(&[("ACCESS_LOG_FORMAT", setting)]).await;
     assert_eq!(world.results(&[gzip(envelope(GROUP, 0, &lines))]).await, ["Dropped"]);
     assert!(world.analytics.accepted_events().iter().all(|event| event["timestamp"] != exact));
+}
+
+#[tokio::test]
+async fn further_formats_are_read_with_the_token_in_one_request() {
+    let name = "/forwarder/formats";
+    let format = r#"{"k":"$context.identity.apiKey","who":"$context.identity.sourceIp","s":"$context.status"}"#;
+    let world =
+        World::start(&[("FORMATS_PARAMETER", name), ("ACCESS_LOG_FORMAT", "$context.requestId $context.status")]).await;
+    world.store.put(name, &format!("$context.status|$context.path\n\n{format}\n"));
+    let lines =
+        ["r-1 200", "404|/a b", r#"{"k":"s3cr3t","who":"192.0.2.7","s":"503"}"#, r#"{"who":1,"k":"s3cr3t","x":"#];
+    assert_eq!(world.results(&[gzip(envelope("g", 0, &lines))]).await, ["Dropped"]);
+    let events = world.analytics.accepted_events();
+    assert_eq!(events[0]["context"], json!({"requestId": "r-1", "status": 200}));
+    assert_eq!(events[1]["context"], json!({"status": 404, "path": "/a b"}));
+    let hidden = json!({"identity": {"apiKey": "[REDACTED]", "sourceIp": "192.0.2.7"}, "status": 503});
+    assert_eq!(events[2]["context"], hidden);
+    assert!(!events[3].to_string().contains("s3cr3t"), "{}", events[3]);
+    assert_eq!(world.store.count(Operation::GetSeveral), 1);
+    // They are read once.
+    assert_eq!(world.results(&[gzip(envelope("g", 9, &["404|/"]))]).await, ["Dropped"]);
+    assert_eq!(world.store.count(Operation::GetSeveral), 1);
+}
+
+#[tokio::test]
+async fn records_are_kept_while_further_formats_are_missing_or_malformed() {
+    let name = "/forwarder/formats";
+    let world = World::start(&[("FORMATS_PARAMETER", name)]).await;
+    let records = [gzip(envelope("g", 0, &["404|/"]))];
+    assert_eq!(world.results(&records).await, ["ProcessingFailed"]);
+    world.store.put(name, "no variable");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(world.results(&records).await, ["ProcessingFailed"]);
+    let log = world.function.lines().join("\n");
+    assert!(log.contains("the parameter of FORMATS_PARAMETER is missing"), "{log}");
+    assert!(log.contains("FORMATS_PARAMETER: line 1, column 1"), "{log}");
+    assert_eq!(world.analytics.count(), 0);
 }
