@@ -243,6 +243,8 @@ impl Delivery {
                 Some(token) => token,
                 None => invocation.token(tokens.bearer(deadline).await)?,
             };
+            // Others have asked while this one waited for a token.
+            invocation.is_open()?;
             let Some(timeout) = deadline.allows(self.request_timeout, Instant::now()) else {
                 return Err(DeliveryError::Deadline("it is over".to_owned()));
             };
