@@ -136,7 +136,7 @@ enum Sent {
 enum Met {
     Final(Result<Sent, DeliveryError>),
     /// The token is not taken.
-    TokenRefused,
+    TokenRefused(DeliveryError),
     /// Refused, perhaps because the token has died.
     Forbidden(DeliveryError),
     /// The same may fare better later; when, if the answer says so.
@@ -237,6 +237,8 @@ impl Delivery {
         let mut attempt = 1;
         let mut reuse = Reuse::Any;
         let mut bearer = None;
+        // Whether another token than a good one was asked for: it is the body that the API refuses if that does not help.
+        let mut is_renewed = false;
         loop {
             invocation.is_open()?;
             let token = match bearer.take() {
@@ -248,6 +250,7 @@ impl Delivery {
             let Some(timeout) = deadline.allows(self.request_timeout, Instant::now()) else {
                 return Err(DeliveryError::Deadline("it is over".to_owned()));
             };
+            let was_suspected = token.is_suspected();
             // A new token is written for the other environments meanwhile.
             let post = pin!(self.post(self.request(body.clone(), key, &token), timeout, reuse, invocation));
             let met = match select(post, Box::pin(tokens.keep(deadline))).await {
@@ -264,15 +267,17 @@ impl Delivery {
                     }
                     return outcome;
                 }
-                Met::TokenRefused => {
+                Met::TokenRefused(_) if !(is_renewed && token.is_proven()) => {
+                    is_renewed |= token.is_proven();
                     bearer = Some(invocation.token(tokens.instead_of(&token, deadline).await)?);
                     continue;
                 }
-                Met::Forbidden(_) if tokens.may_have_died(&token) => {
+                Met::Forbidden(_) if !is_renewed && !was_suspected && tokens.may_have_died(&token) => {
+                    is_renewed = true;
                     bearer = Some(invocation.token(tokens.instead_of(&token, deadline).await)?);
                     continue;
                 }
-                Met::Forbidden(error) => return Err(error),
+                Met::TokenRefused(error) | Met::Forbidden(error) => return Err(error),
                 Met::Again(error, wait) => (error, wait),
             };
             if is_probe || attempt >= self.settings.max_attempts {
@@ -369,7 +374,7 @@ impl Delivery {
             Action::Bisect => Met::Final(Ok(Sent::Bisect(refused()))),
             Action::Refuse => Met::Final(Err(refused())),
             Action::Forbidden => Met::Forbidden(refused()),
-            Action::RenewToken => Met::TokenRefused,
+            Action::RenewToken => Met::TokenRefused(refused()),
             Action::Retry => {
                 let error = DeliveryError::Unavailable { status: status.as_u16(), said: self.said(&body) };
                 Met::Again(error, retry_after)

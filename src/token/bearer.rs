@@ -82,7 +82,9 @@ impl Bearer {
         self.0.token.access_token == token.access_token
     }
 
-    pub(super) fn is_proven(&self) -> bool {
+    /// Returns whether the API has accepted it.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
         self.0.proven.load(Ordering::Relaxed)
     }
 
@@ -117,10 +119,20 @@ impl Bearer {
         is_failure && !self.0.failed.swap(true, Ordering::Relaxed)
     }
 
-    /// Returns, once, whether a 403 may mean that it has died: it was accepted before, or is no longer new.
+    /// Returns whether a 403 was taken for its death before. A 403 to what is sent from then on has another cause.
+    #[must_use]
+    pub fn is_suspected(&self) -> bool {
+        self.0.suspected.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a 403 may mean that it has died: it was accepted before, or is no longer new. It is suspected from then on.
     pub(super) fn may_have_died(&self, now: i64) -> bool {
         let is_old = now.saturating_sub(self.0.token.issued_at) > OLD_SECONDS;
-        (self.is_proven() || is_old) && !self.0.suspected.swap(true, Ordering::Relaxed)
+        let may = self.is_proven() || is_old;
+        if may {
+            self.0.suspected.store(true, Ordering::Relaxed);
+        }
+        may
     }
 }
 
@@ -168,12 +180,12 @@ mod tests {
     }
 
     #[test]
-    fn a_403_is_a_death_once_of_a_token_that_was_accepted_or_is_older_than_a_minute() {
+    fn a_403_may_be_the_death_of_a_token_that_was_accepted_or_is_older_than_a_minute() {
         let new = bearer(true);
-        assert!(!new.may_have_died(1060));
-        assert_eq!([new.may_have_died(1061), new.may_have_died(1062)], [true, false]);
+        assert!(!new.may_have_died(1060) && !new.is_suspected());
+        assert!(new.may_have_died(1061) && new.is_suspected());
         let proven = bearer(false);
         proven.accept();
-        assert_eq!([proven.may_have_died(1000), proven.may_have_died(1000)], [true, false]);
+        assert!(proven.may_have_died(1000) && proven.is_suspected());
     }
 }

@@ -294,8 +294,8 @@ impl Tokens {
         self.obtain(Need::Another(refused), deadline).await
     }
 
-    /// Returns whether a 403 may mean that this token has died: it was accepted before, or is older than a minute. `true` once for
-    /// each token.
+    /// Returns whether a 403 may mean that this token has died: it was accepted before, or is older than a minute. What was sent with
+    /// it by then may ask so, too; what is sent later finds it [suspected](Bearer::is_suspected).
     pub fn may_have_died(&self, bearer: &Bearer) -> bool {
         bearer.may_have_died(self.store.clock().seconds())
     }

@@ -12,7 +12,7 @@ use crate::loopback::parameter_store::{Operation, internal_error, throttled};
 use crate::loopback::{Answer, CLIENT_ID};
 use crate::token::{COOL_DOWN, bearers, delivers, fails, lines_with, lock, record, seconds, stored};
 use crate::token_crowd::Fleet;
-use crate::world::{CREDENTIALS_PARAMETER, TIMEOUT, TOKEN_PARAMETER, World, credentials};
+use crate::world::{CREDENTIALS_PARAMETER, TIMEOUT, TOKEN_PARAMETER, World, credentials, id};
 
 /// Invokes once a second for so many seconds; returns how many of the records were delivered.
 async fn every_second(world: &World, seconds: u64) -> usize {
@@ -185,6 +185,37 @@ async fn a_403_to_a_token_that_was_accepted_renews_it_once() {
     world.analytics.script([Answer::status(403)]);
     delivers(&world).await;
     assert_eq!((world.analytics.statuses(), world.endpoint.count()), (vec![403, 200], 1));
+}
+
+#[tokio::test]
+async fn bodies_under_way_with_a_token_that_dies_are_all_sent_again() {
+    for status in [401, 403] {
+        let world = World::start(&[("MAX_BATCH_EVENTS", "1"), ("DELIVERY_CONCURRENCY", "4")]).await;
+        delivers(&world).await;
+        let refused = Answer::status(status).delay(Duration::from_millis(200));
+        world.analytics.script(vec![refused; 4]);
+        let records: Vec<_> = (0..8).map(record).collect();
+        assert_eq!(world.results(&records).await, ["Dropped"; 8], "{status}");
+        assert_eq!((world.analytics.count(), world.endpoint.count()), (1 + 8 + 4, 2), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_with_tokens_that_serve_others_fails_alone() {
+    for status in [401, 403] {
+        let world = World::start(&[("MAX_BATCH_EVENTS", "1"), ("DELIVERY_CONCURRENCY", "4")]).await;
+        delivers(&world).await;
+        let poisoned = id(3);
+        world.analytics.refuse(status, move |event| event["id"] == poisoned.as_str());
+        for tokens in [2, 3] {
+            world.analytics.script((0..100).map(|_| Answer::status(200).delay(Duration::from_millis(60))));
+            let records: Vec<_> = (0..100).map(record).collect();
+            let mut results = world.results(&records).await;
+            assert_eq!(results.remove(3), "ProcessingFailed", "{status}");
+            assert_eq!(results, ["Dropped"; 99], "{status}");
+            assert_eq!(world.endpoint.count(), tokens, "{status}");
+        }
+    }
 }
 
 #[tokio::test]
