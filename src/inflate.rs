@@ -101,6 +101,16 @@ impl Inflater {
     }
 }
 
+/// Inflates the start of gzip that may be cut short: as much as can be told, and `cap` bytes at most.
+#[must_use]
+pub fn start(gzip: &[u8], cap: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let limit = u64::try_from(cap).unwrap_or(u64::MAX);
+    // What came before the damage is in the buffer.
+    MultiGzDecoder::new(gzip).take(limit).read_to_end(&mut out).ok();
+    out
+}
+
 /// Inflates gzip of any number of members, as far as the cap allows.
 fn stream(gzip: &[u8], cap: usize, out: &mut Vec<u8>) -> Result<(), InflateError> {
     out.clear();

@@ -27,6 +27,7 @@ pub use self::invocation::{DeliveryCounts, Invocation};
 pub use self::verdict::{Action, NotAccepted, classify};
 
 use self::health::{Health, MAX_FRUITLESS, Memory};
+use self::verdict::MAX_CHECKED_ANSWER;
 use crate::batch::Batch;
 use crate::client::{Answer, BodyError, Client, Reuse, SendError};
 use crate::config::{DeliverySettings, PayloadEncoding};
@@ -52,9 +53,6 @@ const MAX_RETRIES_LOGGED: usize = 4;
 
 /// Most of an answer's body that is read where the status has said all, in bytes: the connection can be used again then.
 const MAX_ANSWER: usize = 64 * 1024;
-
-/// Most of an answer's body that `ANSWER_CHECK` looks at, in bytes.
-const MAX_CHECKED_ANSWER: usize = 4 << 20;
 
 /// Longest wait for an answer's body where the status has said all.
 const MAX_DRAIN: Duration = Duration::from_millis(250);
@@ -359,7 +357,7 @@ impl Delivery {
         }
         let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| retry::retry_after(value, now()));
-        let is_page = answer.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let is_page = answer.headers.get(CONTENT_TYPE).is_some_and(verdict::is_html);
         let longest = if action == Action::Accept && is_page { timeout } else { timeout.min(MAX_DRAIN) };
         let mut body = BytesMut::new();
         // Whatever has come by then is enough.
@@ -389,7 +387,8 @@ impl Delivery {
     /// The start of what an answer says, credentials hidden, for the log.
     fn said(&self, body: &[u8]) -> String {
         // A credential that is cut by the end of what is searched is a credential still.
-        let start = String::from_utf8_lossy(body.get(..MAX_ANSWER).unwrap_or(body));
+        let start = verdict::start(body, MAX_ANSWER);
+        let start = String::from_utf8_lossy(&start);
         self.redactor.text(start.trim()).chars().take(MAX_SAID).collect()
     }
 

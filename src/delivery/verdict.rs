@@ -7,12 +7,19 @@
 //! 200 {"errors":true}, ANSWER_CHECK=/errors      refused
 //! ```
 
-use http::StatusCode;
+use std::borrow::Cow;
+
+use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::inflate::{self, InflateError, Inflater};
+
 /// Bytes at the start of an answer in which a web page shows itself.
 const PAGE_START: usize = 1024;
+
+/// Most of an answer's body that `ANSWER_CHECK` looks at, in bytes, its gzip undone or not.
+pub(super) const MAX_CHECKED_ANSWER: usize = 4 << 20;
 
 /// What an answer's status asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +92,17 @@ pub(super) fn judge(status: StatusCode, body: &[u8]) -> Result<(), NotAccepted> 
 /// # Errors
 /// If the events were not accepted, or not all of them.
 pub(super) fn check(pointer: &str, body: &[u8]) -> Result<(), NotAccepted> {
+    let mut inflated = Vec::new();
+    let body = if is_gzip(body) {
+        let undone = Inflater::default().inflate(body, MAX_CHECKED_ANSWER, &mut inflated);
+        undone.map_err(|error| match error {
+            InflateError::Damaged => NotAccepted::NotJson,
+            InflateError::TooLarge => NotAccepted::TooLarge,
+        })?;
+        inflated.as_slice()
+    } else {
+        body
+    };
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
     if body.is_empty() {
         return Ok(());
@@ -104,16 +122,37 @@ pub(super) fn check(pointer: &str, body: &[u8]) -> Result<(), NotAccepted> {
     if is_nothing { Ok(()) } else { Err(NotAccepted::Checked) }
 }
 
+/// Returns whether a media type is that of a web page: its body is worth waiting for.
+pub(super) fn is_html(content_type: &HeaderValue) -> bool {
+    let media_type = content_type.as_bytes().to_ascii_lowercase();
+    [&b"text/html"[..], b"application/xhtml"].iter().any(|html| media_type.trim_ascii_start().starts_with(html))
+}
+
+/// Returns the start of a body, as much of it as is told in so many bytes, gzip undone.
+pub(super) fn start(body: &[u8], bytes: usize) -> Cow<'_, [u8]> {
+    if is_gzip(body) {
+        Cow::Owned(inflate::start(body, bytes))
+    } else {
+        Cow::Borrowed(body.get(..bytes).unwrap_or(body))
+    }
+}
+
+/// Returns whether a body is gzip: nobody asks for it, and some send it. Neither JSON nor a web page starts like this.
+fn is_gzip(body: &[u8]) -> bool {
+    body.starts_with(&[0x1f, 0x8b])
+}
+
 /// Returns whether a body starts as HTML does, whatever comments or declarations stand first.
 fn is_web_page(body: &[u8]) -> bool {
-    let start = body.get(..PAGE_START).unwrap_or(body);
-    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start).trim_ascii_start().to_ascii_lowercase();
+    let start = start(body, PAGE_START);
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&start).trim_ascii_start().to_ascii_lowercase();
     let has = |tag: &[u8]| memchr::memmem::find(&start, tag).is_some();
     start.first() == Some(&b'<') && (has(b"<html") || has(b"<!doctype html"))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gzip;
     use super::*;
 
     #[track_caller]
@@ -157,6 +196,39 @@ mod tests {
             assert_eq!(judge(StatusCode::OK, body.as_bytes()), Ok(()), "{body}");
         }
         assert_eq!(judge(StatusCode::MULTI_STATUS, b""), Err(NotAccepted::Partial));
+    }
+
+    #[test]
+    fn a_web_page_is_announced_by_its_media_type_in_any_case() {
+        for (content_type, expected) in [
+            ("text/html", true),
+            ("Text/HTML; charset=utf-8", true),
+            ("application/xhtml+xml", true),
+            ("text/plain", false),
+            ("application/json; profile=text/html", false),
+            ("", false),
+        ] {
+            assert_eq!(is_html(&HeaderValue::from_static(content_type)), expected, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn gzip_that_nobody_asked_for_is_undone() {
+        let page = gzip(format!("<html>{}", "x".repeat(MAX_CHECKED_ANSWER)).as_bytes());
+        for whole_or_cut in [&page[..], &page[..page.len() - 9]] {
+            assert_eq!(judge(StatusCode::OK, whole_or_cut), Err(NotAccepted::WebPage));
+        }
+        assert_eq!(judge(StatusCode::OK, &gzip(b"OK")), Ok(()));
+        let checked = |body: &[u8]| check("/errors", body);
+        assert_eq!(checked(&gzip(b"{\"errors\":false}")), Ok(()));
+        assert_eq!(checked(&gzip(b"")), Ok(()));
+        assert_eq!(checked(&gzip(b"{\"errors\":true}")), Err(NotAccepted::Checked));
+        assert_eq!(checked(&gzip(b"<html>")), Err(NotAccepted::WebPage));
+        let whole = gzip(b"{}");
+        assert_eq!(checked(&whole[..whole.len() - 1]), Err(NotAccepted::NotJson));
+        for (length, expected) in [(MAX_CHECKED_ANSWER, Ok(())), (MAX_CHECKED_ANSWER + 1, Err(NotAccepted::TooLarge))] {
+            assert_eq!(checked(&gzip(format!("{{}}{}", " ".repeat(length - 2)).as_bytes())), expected, "{length}");
+        }
     }
 
     #[test]

@@ -156,9 +156,11 @@ async fn a_success_that_is_none_is_refused() {
         Answer::status(207).json(&serde_json::json!({"errors": []})),
         Answer::status(200).body(page),
         Answer::status(200)
-            .header("content-type", "text/html; charset=utf-8")
+            .header("content-type", "Text/HTML; charset=utf-8")
             .body(page)
             .drip(Duration::from_millis(10)),
+        Answer::status(200).header("content-encoding", "gzip").body(gzip(page)),
+        Answer::status(200).header("content-encoding", "X-GZIP").body(gzip(page.to_owned() + &" ".repeat(9_000_000))),
     ] {
         let world = World::start(&[]).await;
         world.analytics.otherwise(Some(answer.clone()));
@@ -185,6 +187,17 @@ async fn what_an_answer_says_is_checked_where_the_setting_says_so() {
             assert_eq!(world.results(&records(1)).await, [result], "{status} {body}");
             assert_eq!(world.analytics.count(), 1, "{status} {body}");
         }
+    }
+    for (body, result) in [
+        (r#"{"errors":false}"#, "Dropped"),
+        (r#"{"errors":true}"#, "ProcessingFailed"),
+        ("accepted", "ProcessingFailed"),
+        (&format!("{{\"x\":\"{}\"}}", "x".repeat(9_000_000)), "ProcessingFailed"),
+    ] {
+        let world = World::start(&[check]).await;
+        world.analytics.otherwise(Some(Answer::status(200).header("content-encoding", "gzip").body(gzip(body))));
+        assert_eq!(world.results(&records(1)).await, [result], "{}", &body[..body.len().min(80)]);
+        assert_eq!(world.analytics.count(), 1);
     }
     // An answer that comes slowly is waited for; one that breaks off tells nothing, and is no success.
     let world = World::start(&[check]).await;
