@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::vec;
 
 use crate::access_log::{AccessLog, Learned};
 use crate::archive::Archives;
@@ -22,7 +21,7 @@ use crate::execution_log::{Request, Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::json::{self, Str};
 use crate::ledger::{Ledger, Totals};
-use crate::subscription::{self, Buffers, Content, Envelope, Events, Lines};
+use crate::subscription::{self, Buffers, Content, Envelopes, Events, Lines};
 
 /// Text of one event up to which it is read and written in any case: the memory for it is always there. A longer one is first
 /// measured: if it cannot fit into a body, its millions of keys are not read at all.
@@ -62,7 +61,7 @@ enum Rest<'a> {
     /// Lines that came without an envelope.
     Lines { origin: Arc<Origin>, lines: Lines<'a> },
     /// Envelopes, and the events of the one that is open.
-    Envelopes { origin: Arc<Origin>, events: Events<'a>, envelopes: vec::IntoIter<Envelope<'a>> },
+    Envelopes { origin: Arc<Origin>, events: Events<'a>, envelopes: Envelopes<'a> },
 }
 
 /// Why the reading of a record has stopped.
@@ -144,9 +143,7 @@ impl<'a> Intake<'a> {
         let origin = Arc::new(Origin::default());
         let rest = match content {
             Content::Lines(text) => Rest::Lines { origin, lines: subscription::lines(text) },
-            Content::Envelopes(envelopes) => {
-                Rest::Envelopes { origin, events: Events::default(), envelopes: envelopes.into_iter() }
-            }
+            Content::Envelopes(envelopes) => Rest::Envelopes { origin, events: Events::default(), envelopes },
         };
         let arrival = record.arrival.and_then(event::valid_timestamp).unwrap_or(now);
         let ids = Ids::new(decoded.bytes);

@@ -10,6 +10,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use memchr::memchr;
 use thiserror::Error;
@@ -128,13 +129,25 @@ pub fn decode<'a>(record: &Record<'_>, cap: usize, buffers: &'a mut Buffers) -> 
 /// bytes each, and take more memory than the record) are read again when it is their turn.
 const MAX_EVENTS_KEPT: usize = 65_536;
 
+/// Envelopes of one record that are kept as they are read. Records have one, or as many as Firehose has put into one; those of a
+/// record with more are read again when it is their turn.
+const MAX_ENVELOPES_KEPT: usize = 1024;
+
 /// What the text of a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content<'a> {
     /// Data envelopes in their order; none where the record was only control messages.
-    Envelopes(Vec<Envelope<'a>>),
+    Envelopes(Envelopes<'a>),
     /// Lines that came without an envelope: see [`lines`].
     Lines(&'a str),
+}
+
+/// The data envelopes of a record, all of which were read once and are sound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelopes<'a> {
+    kept: VecDeque<Envelope<'a>>,
+    /// Where the first envelope stands that is not kept, or, once that was read again, what follows the last one read.
+    rest: Option<Cursor<'a>>,
 }
 
 /// Log events of one log stream, as CloudWatch Logs sends them.
@@ -174,6 +187,25 @@ pub struct LogEvent<'a> {
     pub extracted_fields: Option<&'a str>,
 }
 
+impl<'a> Iterator for Envelopes<'a> {
+    type Item = Envelope<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(envelope) = self.kept.pop_front() {
+            return Some(envelope);
+        }
+        let rest = self.rest.as_mut()?;
+        while !rest.at_end() {
+            let mut room = MAX_EVENTS_KEPT;
+            let envelope = read_envelope(rest, 0, &mut room).expect("the record was read before");
+            if envelope.is_some() {
+                return envelope;
+            }
+        }
+        None
+    }
+}
+
 impl<'a> Iterator for Events<'a> {
     type Item = LogEvent<'a>;
 
@@ -206,11 +238,18 @@ pub fn read(text: &str) -> Result<Content<'_>, DecodeError> {
         return Ok(Content::Lines(text));
     }
     let mut cursor = Cursor::new(text);
-    let mut envelopes = Vec::new();
+    let mut envelopes = Envelopes::default();
     let mut index = 0;
     let mut room = MAX_EVENTS_KEPT;
     while !cursor.at_end() {
-        envelopes.extend(read_envelope(&mut cursor, index, &mut room)?);
+        if envelopes.kept.len() >= MAX_ENVELOPES_KEPT && envelopes.rest.is_none() {
+            envelopes.rest = Some(cursor.clone());
+            room = 0;
+        }
+        let envelope = read_envelope(&mut cursor, index, &mut room)?;
+        if envelopes.rest.is_none() {
+            envelopes.kept.extend(envelope);
+        }
         index += 1;
     }
     Ok(Content::Envelopes(envelopes))
@@ -470,7 +509,7 @@ mod tests {
     #[track_caller]
     fn envelopes(text: &str, expected: usize) {
         match read(text) {
-            Ok(Content::Envelopes(envelopes)) => assert_eq!(envelopes.len(), expected, "{text}"),
+            Ok(Content::Envelopes(envelopes)) => assert_eq!(envelopes.count(), expected, "{text}"),
             other => panic!("{other:?}: {text}"),
         }
     }
@@ -538,6 +577,7 @@ mod tests {
     fn every_part_of_an_envelope_is_read() {
         let text = r#"{"logEvents":[{"message":"a\nb","extractedFields":{"k":"v"},"timestamp":5,"id":"7","new":[1]},{"id":"","message":""}],"policyLevel":"ACCOUNT_LEVEL_POLICY","logStream":"s","logGroup":"g","owner":"o","messageType":"DATA_MESSAGE"}"#;
         let Ok(Content::Envelopes(envelopes)) = read(text) else { panic!("an envelope") };
+        let envelopes: Vec<_> = envelopes.collect();
         let [envelope] = envelopes.as_slice() else { panic!("one envelope") };
         assert_eq!((envelope.owner.as_ref(), envelope.log_group.as_ref()), ("o", "g"));
         assert_eq!(envelope.log_stream, "s");
@@ -641,12 +681,37 @@ mod tests {
             };
             let text = envelope(first) + &envelope(second);
             let Ok(Content::Envelopes(envelopes)) = read(&text) else { panic!("envelopes") };
+            let envelopes: Vec<_> = envelopes.collect();
             assert_eq!(envelopes.iter().map(|envelope| envelope.events.len()).collect::<Vec<_>>(), [first, second]);
             assert!(envelopes.iter().map(|envelope| envelope.events.kept.len()).sum::<usize>() <= MAX_EVENTS_KEPT);
             let ids = envelopes.into_iter().flat_map(|envelope| envelope.events).map(|event| event.id.map(Str::raw));
             assert!(ids.eq(
                 (1..=first + second).map(|id| id.to_string()).collect::<Vec<_>>().iter().map(|id| Some(id.as_str()))
             ));
+        }
+    }
+
+    #[test]
+    fn envelopes_beyond_those_kept_are_read_again_when_it_is_their_turn() {
+        for count in [1, MAX_ENVELOPES_KEPT - 1, MAX_ENVELOPES_KEPT, MAX_ENVELOPES_KEPT + 1, 3 * MAX_ENVELOPES_KEPT] {
+            let all: Vec<String> = (0..count)
+                .map(|number| {
+                    // Control messages stand in between, also at the end.
+                    let control = if number % 5 == 4 || number + 1 == count { CONTROL } else { "" };
+                    ENVELOPE.replace("\"logGroup\":\"g\"", &format!("\"logGroup\":\"{number}\"")) + "\n" + control
+                })
+                .collect();
+            let text = all.concat();
+            let Ok(Content::Envelopes(envelopes)) = read(&text) else { panic!("envelopes") };
+            assert_eq!(envelopes.kept.len(), count.min(MAX_ENVELOPES_KEPT));
+            let mut number = 0;
+            for envelope in envelopes {
+                assert_eq!((envelope.log_group.as_ref(), envelope.events.len()), (&*number.to_string(), 1));
+                number += 1;
+            }
+            assert_eq!(number, count);
+            // Damage behind them is found before any is used.
+            assert!(read(&format!("{text}{}", ENVELOPE.split_at(50).0)).is_err());
         }
     }
 

@@ -110,6 +110,17 @@ async fn a_record_of_millions_of_events_takes_no_memory_for_them() {
 }
 
 #[tokio::test]
+async fn a_record_of_half_a_million_envelopes_takes_no_memory_for_them() {
+    let one = r#"{"messageType":"DATA_MESSAGE","logEvents":[{"message":""}]}"#;
+    let empty = r#"{"messageType":"DATA_MESSAGE","logEvents":[]}"#;
+    // Damaged at its end, so that it is read and nothing of it is delivered; and read to its end.
+    for record in [one.repeat(500_000) + "{", empty.repeat(700_000)] {
+        let peak = peak_bytes(&[gzip(record)]).await;
+        assert!(peak < 100 << 20, "{peak}");
+    }
+}
+
+#[tokio::test]
 async fn execution_lines_of_many_times_the_memory_fit() {
     let line = format!("Method request body before transformations: {}", "x".repeat(900));
     let record = |first: usize| {
