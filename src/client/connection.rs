@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::odd::{Seen, Watched};
@@ -38,9 +39,19 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 enum Sender {
-    /// With what was seen of the answer that is under way.
-    Http1(http1::SendRequest<Full<Bytes>>, Seen),
+    Http1(http1::SendRequest<Full<Bytes>>, Watch),
     Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+/// What is known of a request over HTTP/1.1 and its answer from the bytes themselves.
+#[derive(Debug)]
+struct Watch {
+    /// What was seen of the answer that is under way.
+    seen: Seen,
+    /// Bytes that were written.
+    written: watch::Receiver<usize>,
+    /// Bytes that are written once the request has left.
+    end: usize,
 }
 
 /// Why a request has no answer.
@@ -64,17 +75,18 @@ pub(super) enum Head {
 impl Connection {
     pub(super) async fn http1(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<Self> {
         let seen = Seen::default();
+        let (counter, written) = watch::channel(0);
         let (sender, connection) = http1::Builder::new()
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .ignore_invalid_headers_in_responses(true)
             .max_headers(MAX_HEADERS)
-            .handshake(TokioIo::new(Watched::new(io, seen.clone())))
+            .handshake(TokioIo::new(Watched::new(io, seen.clone(), counter)))
             .await?;
         let tasks = Arc::new(Tasks::default());
         // How it ends is told to whoever waits for an answer.
         tasks.spawn(async { drop(connection.await) });
-        Ok(Self { sender: Sender::Http1(sender, seen), _tasks: tasks })
+        Ok(Self { sender: Sender::Http1(sender, Watch { seen, written, end: 0 }), _tasks: tasks })
     }
 
     pub(super) async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<Self> {
@@ -94,12 +106,23 @@ impl Connection {
         }
     }
 
+    /// Waits until the last request has left; `false` if it never will. Who answers early may still be reading it.
+    ///
+    /// Over HTTP/2, where the connection lives on, it goes on leaving.
+    pub(super) async fn is_sent(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::Http1(_, Watch { written, end, .. }) => written.wait_for(|written| written >= end).await.is_ok(),
+            Sender::Http2(_) => true,
+        }
+    }
+
     /// Sends a request to an absolute URI and waits for the head of its answer.
     pub(super) async fn exchange(&mut self, mut request: Sent) -> Result<Head, ExchangeError> {
         match &mut self.sender {
-            Sender::Http1(sender, seen) => {
+            Sender::Http1(sender, Watch { seen, written, end }) => {
                 seen.start();
                 to_origin_form(&mut request);
+                *end = *written.borrow() + bytes(&request);
                 match sender.try_send_request(request).await {
                     Ok(response) => Ok(Head::Whole(response)),
                     Err(error) => seen.status().map(Head::Odd).ok_or_else(|| failure(error)),
@@ -118,6 +141,14 @@ fn to_origin_form(request: &mut Sent) {
     }
     let path = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(path);
+}
+
+/// Bytes of a request over HTTP/1.1, but for `Content-Length`, which hyper adds: not one more than it has, lest it is never sent.
+fn bytes(request: &Sent) -> usize {
+    let line = request.method().as_str().len() + " ".len() + request.uri().path().len() + " HTTP/1.1\r\n".len();
+    let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    let body = request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
+    line + request.headers().iter().map(header).sum::<usize>() + "\r\n".len() + body
 }
 
 fn failure(mut error: TrySendError<Sent>) -> ExchangeError {

@@ -14,8 +14,9 @@ use super::connection::Connection;
 /// (a NAT gateway after 350 s, a load balancer after 60 s) forgets it meanwhile.
 const IDLE: Duration = Duration::from_secs(50);
 
-/// How long a connection may take to be ready again once its answer has come to its end: an instant, as a rule.
-const SETTLING: Duration = Duration::from_millis(100);
+/// How long a connection may take to be ready again once its answer has come to its end: an instant, as a rule. Longer is waited
+/// only where it matters that the request has left.
+pub const SETTLING: Duration = Duration::from_millis(100);
 
 /// Scheme, host and port: what a connection is to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -96,8 +97,12 @@ impl Lease {
         self
     }
 
-    /// The answer has come to its end: the connection may carry another request, unless the last one is still being written
-    /// to somebody who has answered without reading it.
+    /// Waits until the request has left, as long as `longest`; `false` if it has not, or never will.
+    pub(super) async fn is_sent(&mut self, longest: Duration) -> bool {
+        tokio::time::timeout(longest, self.connection.is_sent()).await == Ok(true)
+    }
+
+    /// The answer has come to its end, and the request has left: the connection may carry another one.
     pub(super) async fn give_back(mut self) {
         if tokio::time::timeout(SETTLING, self.connection.is_ready()).await == Ok(true) {
             self.guard.idle.put(self.guard.origin.clone(), self.connection);

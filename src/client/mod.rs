@@ -32,6 +32,7 @@ use tokio::time::Instant;
 
 pub use self::answer::{Answer, BodyError};
 pub use self::connect::{ConnectError, TlsFault};
+pub use self::idle::SETTLING;
 pub use self::sdk::SdkTransport;
 
 use self::connect::Connector;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
 /// Bytes of a status line up to the status: `HTTP/1.1 200`.
 const STATUS_BYTES: usize = "HTTP/1.1 200".len();
@@ -71,16 +72,24 @@ impl Seen {
     }
 }
 
-/// A connection whose answers are watched.
+/// A connection whose answers are watched, and the bytes of its requests counted.
 #[derive(Debug)]
 pub(super) struct Watched<T> {
     io: T,
     seen: Seen,
+    written: watch::Sender<usize>,
 }
 
 impl<T> Watched<T> {
-    pub(super) fn new(io: T, seen: Seen) -> Self {
-        Self { io, seen }
+    pub(super) fn new(io: T, seen: Seen, written: watch::Sender<usize>) -> Self {
+        Self { io, seen, written }
+    }
+
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.written.send_modify(|all| *all += bytes);
+        }
+        written
     }
 }
 
@@ -99,7 +108,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.count(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -119,7 +129,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        self.count(written)
     }
 }
 

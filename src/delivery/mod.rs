@@ -29,7 +29,7 @@ pub use self::verdict::{Action, NotAccepted, classify};
 use self::health::{Health, MAX_FRUITLESS, Memory};
 use self::verdict::MAX_CHECKED_ANSWER;
 use crate::batch::Batch;
-use crate::client::{Answer, BodyError, Client, Reuse, SendError};
+use crate::client::{Answer, BodyError, Client, Reuse, SETTLING, SendError};
 use crate::config::{DeliverySettings, PayloadEncoding};
 use crate::log::Brief;
 use crate::redact::Redactor;
@@ -340,7 +340,8 @@ impl Delivery {
     }
 
     /// Says what an answer asks for; its body is waited for as long as `timeout` where it matters.
-    async fn judge(&self, answer: Answer, timeout: Duration) -> Result<Met, SendError> {
+    async fn judge(&self, mut answer: Answer, timeout: Duration) -> Result<Met, SendError> {
+        let end = Instant::now() + timeout;
         let status = answer.status;
         let action = classify(status, &self.settings.retry_statuses);
         if let (Action::Accept, Some(pointer)) = (action, &self.settings.answer_check) {
@@ -351,6 +352,7 @@ impl Delivery {
                 Err(BodyError::TooLarge { .. }) => Err(NotAccepted::TooLarge),
                 Err(BodyError::Broken) => return Err(SendError::Broken("the answer broke off")),
             };
+            settle(answer, judged.is_ok(), end).await?;
             return Ok(Met::Final(
                 judged.map(|()| Sent::Accepted).map_err(|reason| self.not_accepted(status, reason, &body)),
             ));
@@ -362,6 +364,7 @@ impl Delivery {
         let mut body = BytesMut::new();
         // Whatever has come by then is enough.
         tokio::time::timeout(longest, answer.read_into(&mut body, MAX_ANSWER)).await.map(drop).ok();
+        settle(answer, action == Action::Accept, end).await?;
         let refused = || DeliveryError::Refused { status: status.as_u16(), said: self.said(&body) };
         Ok(match action {
             Action::Accept => {
@@ -398,6 +401,17 @@ impl Delivery {
             PayloadEncoding::Gzip => gzip(&body).into(),
         }
     }
+}
+
+/// Ends an exchange. A success may come early: it counts once the request has left, for which there is time
+/// until `end`.
+async fn settle(answer: Answer, is_success: bool, end: Instant) -> Result<(), SendError> {
+    let left = end.saturating_duration_since(Instant::now());
+    let is_sent = answer.end(if is_success { left } else { left.min(SETTLING) }).await;
+    if is_success && !is_sent {
+        return Err(SendError::Broken("it has answered, and does not read the request to its end"));
+    }
+    Ok(())
 }
 
 /// Puts both halves of a part of several events on top.
