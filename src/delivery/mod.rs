@@ -243,7 +243,7 @@ impl Delivery {
                 Some(token) => token,
                 None => invocation.token(tokens.bearer(deadline).await)?,
             };
-            // Others have asked while this one waited for a token.
+            // Others may have found meanwhile that the API takes nothing.
             invocation.is_open()?;
             let Some(timeout) = deadline.allows(self.request_timeout, Instant::now()) else {
                 return Err(DeliveryError::Deadline("it is over".to_owned()));

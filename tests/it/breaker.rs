@@ -61,6 +61,15 @@ async fn an_api_that_takes_nothing_gets_at_most_a_hundred_requests_an_invocation
 }
 
 #[tokio::test]
+async fn bodies_that_have_waited_for_a_token_are_bounded_too() {
+    let world = World::start(&[ONE_EVENT, ("DELIVERY_CONCURRENCY", "1000")]).await;
+    world.endpoint.script([Answer::status(200).delay(Duration::from_secs(2))]);
+    world.analytics.otherwise(Some(Answer::status(404)));
+    assert_eq!(world.results(&records(400)).await, ["ProcessingFailed"; 400]);
+    assert_eq!(world.analytics.count(), MOST);
+}
+
+#[tokio::test]
 async fn a_size_that_is_refused_is_remembered() {
     // Eight bodies of 100 events, of which the API takes 30: without memory each would be refused twice.
     let world = World::start(&[("MAX_BATCH_EVENTS", "100"), ONE_AT_A_TIME]).await;
