@@ -29,6 +29,19 @@ struct Start {
     line_feeds: u8,
 }
 
+impl Start {
+    fn status(&self) -> Option<StatusCode> {
+        let (version, status) = self.bytes.split_at_checked("HTTP/1.1 ".len())?;
+        let is_http = matches!(version, b"HTTP/1.1 " | b"HTTP/1.0 ") && self.length == STATUS_BYTES;
+        StatusCode::from_bytes(status).ok().filter(|_| is_http)
+    }
+
+    /// Returns whether another head follows this one, which has come to its end.
+    fn is_interim(&self) -> bool {
+        self.status().is_some_and(|status| status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS)
+    }
+}
+
 impl Seen {
     /// Forgets the answer before.
     pub(super) fn start(&self) {
@@ -38,11 +51,7 @@ impl Seen {
     /// Returns the status of an answer whose head has come to its end.
     pub(super) fn status(&self) -> Option<StatusCode> {
         let start = self.with(|start| *start);
-        let (version, status) = start.bytes.split_at_checked("HTTP/1.1 ".len())?;
-        let is_http = matches!(version, b"HTTP/1.1 " | b"HTTP/1.0 ");
-        StatusCode::from_bytes(status).ok().filter(|status| {
-            is_http && start.line_feeds >= 2 && start.length == STATUS_BYTES && !status.is_informational()
-        })
+        start.status().filter(|status| start.line_feeds >= 2 && !status.is_informational())
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Start) -> T) -> T {
@@ -64,9 +73,13 @@ impl Seen {
                     b'\r' => {}
                     _ => start.line_feeds = 0,
                 }
-                if start.line_feeds >= 2 {
+                if start.line_feeds < 2 {
+                    continue;
+                }
+                if !start.is_interim() {
                     break;
                 }
+                *start = Start::default();
             }
         });
     }
@@ -154,7 +167,13 @@ mod tests {
             ("HTTP/1.0 503\n\n", Some(503)),
             ("HTTP/1.1 200 OK\r\nX: y\r\n", None),
             ("HTTP/1.1 200", None),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", None),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Some(200)),
+            (
+                "HTTP/1.1 103 \r\nLink: x\r\n\r\nHTTP/1.1 103 \r\n\r\nHTTP/1.1 503\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+                Some(503),
+            ),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", None),
+            ("HTTP/1.1 101 Switching\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", None),
             ("SSH-2.0-OpenSSH 200\r\n\r\n", None),
             ("HTTP/1.1 2xx\r\n\r\n", None),
             ("\r\n\r\n", None),

@@ -88,6 +88,16 @@ async fn refused_streams_and_goaway_cost_no_more_requests_than_attempts() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_refused_over_http_2_before_it_was_read_is_halved() {
+    let api = Http2Api::start(|_| Fate::RefusesEarly).await;
+    let world = world_of(&api, &[]).await;
+    let messages: Vec<String> = (0..700).map(|number| format!("{number} {}", "x".repeat(700))).collect();
+    let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+    assert_eq!(world.results(&[gzip(envelope("g", 0, &messages))]).await, ["Dropped"]);
+    assert_eq!((api.requests(), api.served()), (3, 2), "{:#?}", world.function.lines());
+}
+
+#[tokio::test]
 async fn an_http_1_connection_that_is_silent_costs_one_attempt() {
     let world = World::start(&[("REQUEST_TIMEOUT_MS", "300")]).await;
     assert_eq!(world.results(&records(1)).await, ["Dropped"]);
@@ -113,6 +123,7 @@ async fn an_answer_that_is_odd_but_clear_is_what_its_status_says() {
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "HTTP/1.1 200 OK\r\nX-A: \0\r\n",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
         &format!("HTTP/1.1 200 OK\r\n{many}"),
         &format!("HTTP/1.1 200 OK\r\n{very_many}"),
     ] {

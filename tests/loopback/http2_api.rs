@@ -33,6 +33,8 @@ pub enum Fate {
     GoesAway,
     /// Each is reset in the middle.
     Resets,
+    /// A large body is answered 413 before it is read, and the rest of it asked for no more.
+    RefusesEarly,
 }
 
 /// The API. It stops when this is dropped.
@@ -136,7 +138,12 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Mutex<Log>) {
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         with(log, |log| log.requests += 1);
         match fate {
-            Fate::Served | Fate::ServesOne | Fate::LeaksWindow => {
+            Fate::RefusesEarly if is_large(&request) => {
+                let refusal = Response::builder().status(413).body(()).expect("a status");
+                // The request, dropped unread, is reset with `NO_ERROR` once that has left.
+                respond.send_response(refusal, true).ok();
+            }
+            Fate::Served | Fate::ServesOne | Fate::LeaksWindow | Fate::RefusesEarly => {
                 // A task of its own: the connection has to be driven meanwhile.
                 let mut answered = tokio::spawn(answer(request, respond, fate != Fate::LeaksWindow));
                 let body = tokio::select! {
@@ -157,6 +164,11 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Mutex<Log>) {
             Fate::GoesAway => connection.abrupt_shutdown(Reason::NO_ERROR),
         }
     }
+}
+
+fn is_large(request: &Request<RecvStream>) -> bool {
+    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: usize| length > 500_000)
 }
 
 /// Reads a request to its end and answers it; returns its body if that came whole.
