@@ -96,10 +96,9 @@ mod tests {
     use std::sync::Arc;
 
     use http::Request;
-    use http_body_util::Full;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-    use super::super::connection::{Connection, Head};
+    use super::super::connection::{Connection, Head, Outgoing};
     use super::super::idle::{Idle, Origin};
     use super::*;
 
@@ -109,7 +108,7 @@ mod tests {
     async fn answered_early() -> (Answer, DuplexStream) {
         let (near, mut far) = tokio::io::duplex(16 * 1024);
         let mut connection = Connection::http1(near).await.expect("a connection");
-        let request = Request::post("http://api.invalid/").body(Full::new(Bytes::from(vec![b'x'; BODY])));
+        let request = Request::post("http://api.invalid/").body(Outgoing::new(Bytes::from(vec![b'x'; BODY])));
         let request = request.expect("a request");
         let origin = Origin::of(request.uri());
         let answer = async {

@@ -3,14 +3,16 @@
 //! A request never shares its connection: one that has gone silent costs the request that is on it, and closing it harms no
 //! other. What HTTP/2 would save by sharing is a handshake for each POST that is under way at once.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Request, Response, Uri};
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
@@ -26,8 +28,11 @@ const MAX_HEADERS: usize = 1024;
 /// Most bytes of an answer's headers over HTTP/2.
 const MAX_HEADER_BYTES: u32 = 1 << 20;
 
+/// Bytes of a body that are handed over at once over HTTP/2: as many as a frame holds.
+const PIECE: usize = 16 * 1024;
+
 /// What is sent.
-pub(super) type Sent = Request<Full<Bytes>>;
+pub(super) type Sent = Request<Outgoing>;
 
 /// A connection. Its drop closes it, whatever is under way.
 #[derive(Debug)]
@@ -39,8 +44,9 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>, Watch),
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<Outgoing>, Watch),
+    /// With whether the body of the last request was handed over.
+    Http2(http2::SendRequest<Outgoing>, watch::Receiver<bool>),
 }
 
 /// What is known of a request over HTTP/1.1 and its answer from the bytes themselves.
@@ -52,6 +58,52 @@ struct Watch {
     written: watch::Receiver<usize>,
     /// Bytes that are written once the request has left.
     end: usize,
+}
+
+/// The body of a request, handed over whole or in pieces.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    rest: Bytes,
+    piece: usize,
+    /// Whether nothing is left.
+    is_handed_over: watch::Sender<bool>,
+}
+
+impl Outgoing {
+    pub(super) fn new(body: Bytes) -> Self {
+        Self { is_handed_over: watch::Sender::new(body.is_empty()), rest: body, piece: usize::MAX }
+    }
+
+    /// Has it handed over in pieces of this size, and tells when that is done.
+    fn begin(&mut self, piece: usize) -> watch::Receiver<bool> {
+        self.piece = piece;
+        self.is_handed_over.subscribe()
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.rest.len().min(self.piece);
+        if length == 0 {
+            return Poll::Ready(None);
+        }
+        let piece = self.rest.split_to(length);
+        if self.rest.is_empty() {
+            self.is_handed_over.send_replace(true);
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(u64::try_from(self.rest.len()).unwrap_or(u64::MAX))
+    }
 }
 
 /// Why a request has no answer.
@@ -95,24 +147,23 @@ impl Connection {
         let (sender, connection) =
             http2::Builder::new(spawner).max_header_list_size(MAX_HEADER_BYTES).handshake(TokioIo::new(io)).await?;
         tasks.spawn(async { drop(connection.await) });
-        Ok(Self { sender: Sender::Http2(sender), _tasks: tasks })
+        Ok(Self { sender: Sender::Http2(sender, watch::channel(true).1), _tasks: tasks })
     }
 
     /// Waits until the connection can carry another request; `false` if it never will.
     pub(super) async fn is_ready(&mut self) -> bool {
         match &mut self.sender {
             Sender::Http1(sender, _) => sender.ready().await.is_ok(),
-            Sender::Http2(sender) => sender.ready().await.is_ok(),
+            Sender::Http2(sender, _) => sender.ready().await.is_ok(),
         }
     }
 
     /// Waits until the last request has left; `false` if it never will. Who answers early may still be reading it.
-    ///
-    /// Over HTTP/2, where the connection lives on, it goes on leaving.
     pub(super) async fn is_sent(&mut self) -> bool {
         match &mut self.sender {
             Sender::Http1(_, Watch { written, end, .. }) => written.wait_for(|written| written >= end).await.is_ok(),
-            Sender::Http2(_) => true,
+            // It is handed over as the other side makes room.
+            Sender::Http2(_, handed_over) => handed_over.wait_for(|is_handed_over| *is_handed_over).await.is_ok(),
         }
     }
 
@@ -128,7 +179,10 @@ impl Connection {
                     Err(error) => seen.status().map(Head::Odd).ok_or_else(|| failure(error)),
                 }
             }
-            Sender::Http2(sender) => sender.try_send_request(request).await.map(Head::Whole).map_err(failure),
+            Sender::Http2(sender, handed_over) => {
+                *handed_over = request.body_mut().begin(PIECE);
+                sender.try_send_request(request).await.map(Head::Whole).map_err(failure)
+            }
         }
     }
 }
@@ -147,8 +201,7 @@ fn to_origin_form(request: &mut Sent) {
 fn bytes(request: &Sent) -> usize {
     let line = request.method().as_str().len() + " ".len() + request.uri().path().len() + " HTTP/1.1\r\n".len();
     let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
-    let body = request.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default();
-    line + request.headers().iter().map(header).sum::<usize>() + "\r\n".len() + body
+    line + request.headers().iter().map(header).sum::<usize>() + "\r\n".len() + request.body().rest.len()
 }
 
 fn failure(mut error: TrySendError<Sent>) -> ExchangeError {

@@ -23,7 +23,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request};
-use http_body_util::Full;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -36,7 +35,7 @@ pub use self::idle::SETTLING;
 pub use self::sdk::SdkTransport;
 
 use self::connect::Connector;
-use self::connection::{Connection, ExchangeError, Head, Sent};
+use self::connection::{Connection, ExchangeError, Head, Outgoing, Sent};
 use self::idle::{Idle, Lease, Origin};
 
 /// Longest wait for a connection, TLS included.
@@ -114,7 +113,7 @@ impl Client {
     pub async fn send(&self, request: Request<Bytes>, timeout: Duration, reuse: Reuse) -> Result<Answer, SendError> {
         let end = Instant::now().checked_add(timeout);
         let origin = Origin::of(request.uri());
-        let mut request = request.map(Full::new);
+        let mut request = request.map(Outgoing::new);
         request.headers_mut().entry(USER_AGENT).or_insert(NAME_AND_VERSION);
         while reuse == Reuse::Any
             && let Some(connection) = self.idle.take(&origin).await

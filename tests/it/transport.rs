@@ -89,12 +89,26 @@ async fn refused_streams_and_goaway_cost_no_more_requests_than_attempts() {
 
 #[tokio::test]
 async fn a_body_that_is_refused_over_http_2_before_it_was_read_is_halved() {
-    let api = Http2Api::start(|_| Fate::RefusesEarly).await;
+    let api = Http2Api::start(|_| Fate::AnswersEarly(413)).await;
     let world = world_of(&api, &[]).await;
+    assert_eq!(world.results(&[large()]).await, ["Dropped"]);
+    assert_eq!((api.requests(), api.served()), (3, 2), "{:#?}", world.function.lines());
+}
+
+#[tokio::test]
+async fn a_success_over_http_2_of_a_body_that_is_not_read_is_none() {
+    let fate = |connection| if connection == 0 { Fate::AnswersEarly(200) } else { Fate::Served };
+    let api = Http2Api::start(fate).await;
+    let world = world_of(&api, &[]).await;
+    assert_eq!(world.results(&[large()]).await, ["Dropped"]);
+    assert_eq!((api.requests(), api.served()), (2, 1), "{:#?}", world.function.lines());
+}
+
+/// A record that makes one body of 770 kB.
+fn large() -> Vec<u8> {
     let messages: Vec<String> = (0..700).map(|number| format!("{number} {}", "x".repeat(700))).collect();
     let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
-    assert_eq!(world.results(&[gzip(envelope("g", 0, &messages))]).await, ["Dropped"]);
-    assert_eq!((api.requests(), api.served()), (3, 2), "{:#?}", world.function.lines());
+    gzip(envelope("g", 0, &messages))
 }
 
 #[tokio::test]

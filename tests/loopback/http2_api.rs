@@ -33,8 +33,8 @@ pub enum Fate {
     GoesAway,
     /// Each is reset in the middle.
     Resets,
-    /// A large body is answered 413 before it is read, and the rest of it asked for no more.
-    RefusesEarly,
+    /// A large body is answered with this status before it is read, and the rest of it asked for no more.
+    AnswersEarly(u16),
 }
 
 /// The API. It stops when this is dropped.
@@ -138,12 +138,12 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Mutex<Log>) {
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         with(log, |log| log.requests += 1);
         match fate {
-            Fate::RefusesEarly if is_large(&request) => {
-                let refusal = Response::builder().status(413).body(()).expect("a status");
+            Fate::AnswersEarly(status) if is_large(&request) => {
+                let early = Response::builder().status(status).body(()).expect("a status");
                 // The request, dropped unread, is reset with `NO_ERROR` once that has left.
-                respond.send_response(refusal, true).ok();
+                respond.send_response(early, true).ok();
             }
-            Fate::Served | Fate::ServesOne | Fate::LeaksWindow | Fate::RefusesEarly => {
+            Fate::Served | Fate::ServesOne | Fate::LeaksWindow | Fate::AnswersEarly(_) => {
                 // A task of its own: the connection has to be driven meanwhile.
                 let mut answered = tokio::spawn(answer(request, respond, fate != Fate::LeaksWindow));
                 let body = tokio::select! {
