@@ -402,8 +402,7 @@ impl<'a> AccessLog<'a> {
             (_, Fields::Learned(template, values)) => place(template).and_then(|place| values.get(place)?.text()),
             (_, Fields::None | Fields::Format) => None,
         }?;
-        let is_name = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'));
-        is_name.then_some(value)
+        is_name(&value).then_some(value)
     }
 
     /// Returns when the request came, in milliseconds since the Unix epoch, where the format or, of a JSON object, the key
@@ -452,6 +451,11 @@ impl fmt::Debug for AccessLog<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("AccessLog").field("format", &self.format()).finish_non_exhaustive()
     }
+}
+
+/// Returns whether an API or a stage can have this name: letters, digits, `-` and `_`, or `$default`.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'))
 }
 
 /// Writes a member of an object behind a comma, unless there is no value.

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use crate::access_log::is_name;
 use crate::json::{self, Cursor, Kind};
 
 /// Numbers below are seconds since the Unix epoch, others milliseconds: as seconds it is the year 5138, as milliseconds
@@ -30,7 +31,8 @@ pub struct Vended<'a> {
 /// Reads a vended execution record; `None` if `json` is none.
 ///
 /// It is one if it is a JSON object with `payload` and with `api_id` or `resource_arn`. Of a known key that comes twice the
-/// last value counts. A payload that is no string stays its JSON text.
+/// last value counts. A payload that is no string stays its JSON text. An API or a stage whose name can be none is not known: who
+/// reads the event's `apiId` and `stage` finds names there, never a text that would have to be searched for credentials.
 #[must_use]
 pub fn parse(json: &str) -> Option<Vended<'_>> {
     let mut record = Vended::default();
@@ -56,11 +58,18 @@ pub fn parse(json: &str) -> Option<Vended<'_>> {
             record.others.push((key.raw(), cursor.value().ok()?));
             continue;
         };
-        *slot = match cursor.kind().ok()? {
-            Kind::String => Some(cursor.string().ok()?.decode()),
-            Kind::Null => cursor.value().ok().and(None),
-            _ => Some(Cow::Borrowed(cursor.value().ok()?)),
+        let kind = cursor.kind().ok()?;
+        let value = cursor.value().ok()?;
+        let text = match kind {
+            Kind::String => Some(Cursor::new(value).string().ok()?.decode()),
+            Kind::Null => None,
+            _ => Some(Cow::Borrowed(value)),
         };
+        let is_odd = matches!(known.as_ref(), "api_id" | "stage") && text.as_deref().is_some_and(|text| !is_name(text));
+        if is_odd {
+            record.others.push((key.raw(), value));
+        }
+        *slot = text.filter(|_| !is_odd);
     }
     let whole =
         cursor.at_end() && record.payload.is_some() && (record.api_id.is_some() || record.resource_arn.is_some());
@@ -135,7 +144,7 @@ impl Vended<'_> {
     /// Finds what follows `mark` in `arn:aws:apigateway:us-east-1::/restapis/a1b2c3/stages/prod`.
     fn in_arn(&self, mark: &str) -> Option<&str> {
         let (_, rest) = self.resource_arn.as_deref()?.split_once(mark)?;
-        rest.split('/').next().filter(|part| !part.is_empty())
+        rest.split('/').next().filter(|part| !part.is_empty() && is_name(part))
     }
 }
 
@@ -203,6 +212,19 @@ mod tests {
             others(r#"{"x\"":"a b" ,"api_id":"a1","payload":"x", "n" : [ 1, {"o" : null} ],"x\"":2}"#).as_deref(),
             Some(r#"{"x\"":"a b","n":[1,{"o":null}],"x\"":2}"#)
         );
+    }
+
+    #[test]
+    fn an_api_or_a_stage_that_is_no_name_is_not_known() {
+        let record = parse(
+            r#"{"resource_arn":"arn:aws:apigateway:eu-west-1::/restapis/b2/stages/a=b","api_id":"token=abc",
+            "stage":"x: y","payload":"x"}"#,
+        )
+        .expect("a record");
+        assert_eq!((record.api_id(), record.stage()), (Some("b2"), None));
+        assert_eq!(record.others().as_deref(), Some(r#"{"api_id":"token=abc","stage":"x: y"}"#));
+        let record = parse(r#"{"resource_arn":"x","api_id":7,"stage":"$default","payload":"x"}"#).expect("a record");
+        assert_eq!((record.api_id(), record.stage(), record.others()), (Some("7"), Some("$default"), None));
     }
 
     #[test]
