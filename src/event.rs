@@ -103,6 +103,8 @@ impl Head<'_> {
 
     /// Writes the event of an access-log line.
     pub fn write_access(&self, log: &AccessLog<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
+        let shown = log.without_scattered(redactor);
+        let log = shown.as_ref().unwrap_or(log);
         self.write("access", redactor, out);
         self.write_api(log.api_id().as_deref(), log.stage().as_deref(), out);
         log.write(redactor, out);
@@ -322,6 +324,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::access_log::Formats;
 
     #[track_caller]
     fn timestamp(milliseconds: i64, expected: &str) {
@@ -382,6 +385,18 @@ mod tests {
         assert!(origin.holds_execution_logs());
         assert_eq!((origin.api_id.as_deref(), origin.stage.as_deref()), (Some("abc123"), Some("prod")));
         assert!(!Origin::new("1", "/aws/apigateway/x", "s").holds_execution_logs());
+    }
+
+    #[test]
+    fn no_field_of_an_access_event_holds_a_credential_of_another_values_name() {
+        let formats = Formats::compile("$context.requestId $context.error.message $context.stage").unwrap();
+        let head =
+            Head { id: Cow::Borrowed("7"), timestamp: 0, origin: Arc::new(Origin::default()), extracted_fields: None };
+        let mut out = Vec::new();
+        let redactor = Redactor::new(std::iter::empty::<&str>());
+        head.write_access(&formats.parse("got Cookie=a=b; Authorization: s3cr3t").unwrap(), &redactor, &mut out);
+        let expected = r#"{"id":"7","timestamp":"1970-01-01T00:00:00.000Z","kind":"access","context":{"requestId":"got","error":{"message":"Cookie=[REDACTED]; Authorization:"},"stage":"[REDACTED]"}}"#;
+        assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 
     #[test]

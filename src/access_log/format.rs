@@ -104,6 +104,8 @@ pub(super) struct Pattern {
     pub(super) literals: Vec<Literal>,
     /// Whether a line may have several readings in which every value is valid: several values may hold the text around them.
     pub(super) is_loose: bool,
+    /// Whether nothing but separators stands around the slots, so that any text of as many words may be a line.
+    pub(super) is_unmarked: bool,
 }
 
 impl Pattern {
@@ -126,7 +128,9 @@ impl Pattern {
             kind.is_loose() && (kind.may_hold(&before.text) || kind.may_hold(&behind.text))
         });
         let is_loose = loose.count() > 1;
-        Self { slots, literals, is_loose }
+        let is_separator = |literal: &Literal| literal.text.trim().chars().count() < 2;
+        let is_unmarked = literals.iter().all(is_separator);
+        Self { slots, literals, is_loose, is_unmarked }
     }
 
     /// Returns the text before the slot of this index, or behind the last one.

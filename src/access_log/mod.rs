@@ -18,6 +18,7 @@ mod mended;
 mod object;
 mod outline;
 mod parts;
+mod scattered;
 mod setting;
 mod shape;
 mod stencil;
@@ -420,6 +421,14 @@ impl<'a> AccessLog<'a> {
         let epoch = of_slot(|format| format.epoch).or_else(|| of_key("requestTimeEpoch"));
         let words = || of_slot(|format| format.time).or_else(|| of_key("requestTime"));
         epoch.and_then(|text| text.parse().ok()).or_else(|| words().and_then(|text| kind::clf_milliseconds(&text)))
+    }
+
+    /// Returns the log without the values that hold a credential whose name is in another value; `None` if there are none.
+    #[must_use]
+    pub fn without_scattered(&self, redactor: &Redactor) -> Option<Self> {
+        let (format, values) = self.reading.as_ref()?;
+        let values = scattered::without(format, values, redactor)?;
+        Some(Self { reading: Some((format, values)), fields: Fields::None })
     }
 
     /// Writes what the line holds as members of a JSON object, each behind a comma: `,"context":{…}` with the values of the

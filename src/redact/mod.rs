@@ -11,6 +11,7 @@
 //! ```
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use self::encoding::Edit;
 use self::names::Names;
@@ -133,6 +134,13 @@ impl Redactor {
         shown(self.rules.as_ref(), text, scan::find)
     }
 
+    /// Returns where credentials stand in free text, in order.
+    pub(crate) fn finds(&self, text: &str) -> Vec<Range<usize>> {
+        let searched = self.rules.as_ref().and_then(|rules| Some((rules, searched(rules, text)?.0)));
+        let edits = searched.map(|(rules, kept)| scan::find(rules, kept));
+        edits.into_iter().flatten().map(|edit| edit.start..edit.end).collect()
+    }
+
     /// Hides credentials in a line that no format took, as [`text`](Self::text) does.
     #[must_use]
     pub fn unparsed_line<'a>(&self, line: &'a str) -> Cow<'a, str> {
@@ -157,11 +165,7 @@ impl Redactor {
 /// Hides what `find` finds in `text`, until there is nothing more to find.
 fn shown<'a>(rules: Option<&Rules>, text: &'a str, find: fn(&Rules, &str) -> Vec<Edit>) -> Cow<'a, str> {
     let Some(rules) = rules else { return text.into() };
-    let whole = text.trim_end();
-    let mark = if whole.ends_with(TRUNCATED) { whole.len() - TRUNCATED.len() } else { text.len() };
-    let Some((kept, mark)) = text.split_at_checked(mark).filter(|(kept, _)| glance::may_hide(rules, kept)) else {
-        return text.into();
-    };
+    let Some((kept, mark)) = searched(rules, text) else { return text.into() };
     let mut edits = find(rules, kept);
     if edits.is_empty() {
         return text.into();
@@ -176,6 +180,13 @@ fn shown<'a>(rules: Option<&Rules>, text: &'a str, find: fn(&Rules, &str) -> Vec
     }
     kept.push_str(mark);
     kept.into()
+}
+
+/// Returns the part of a text that has to be searched, and the mark of a cut behind it; `None` if there is nothing to find.
+fn searched<'a>(rules: &Rules, text: &'a str) -> Option<(&'a str, &'a str)> {
+    let whole = text.trim_end();
+    let mark = if whole.ends_with(TRUNCATED) { whole.len() - TRUNCATED.len() } else { text.len() };
+    text.split_at_checked(mark).filter(|(kept, _)| glance::may_hide(rules, kept))
 }
 
 fn apply(text: &str, edits: &[Edit]) -> String {
