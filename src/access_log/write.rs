@@ -1,13 +1,14 @@
 //! The way out: the values of a line under `context`, the rest of a JSON line under `fields`.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use super::format::{Branch, Format, Slot};
 use super::kind::{Fit, Kind, is_number};
 use super::shape::{Node, Shape};
 use super::value::{Value, is_nothing};
 use super::variables::{Name, Variable};
-use crate::json::{self, Cursor, JsonError};
+use crate::json::{self, Cursor, JsonError, Str};
 use crate::redact::{REDACTED, Redactor, is_missing, is_name_key, is_query_map, is_value_key};
 
 /// Writes the values as an object nested by the variables' names. Returns whether there was any; if not, nothing is written.
@@ -191,10 +192,14 @@ pub(super) fn fields_of_line(
     out: &mut Vec<u8>,
 ) -> Result<bool, JsonError> {
     let before = out.len();
-    let fields = Fields { format, redactor };
+    let fields = Fields { format, redactor, has_hidden_keys: Cell::new(false) };
     let written = fields.object(format.and_then(|format| format.shape.as_ref()), false, &mut Cursor::new(line), out);
     if written.is_err() {
         out.truncate(before);
+    }
+    if fields.has_hidden_keys.get() {
+        let object = String::from_utf8(out.split_off(before)).expect("what is written is text");
+        out.extend_from_slice(json::sound(&object).as_bytes());
     }
     written
 }
@@ -202,6 +207,8 @@ pub(super) fn fields_of_line(
 struct Fields<'a> {
     format: Option<&'a Format>,
     redactor: &'a Redactor,
+    /// Whether something was hidden in a key: then two keys may have become one.
+    has_hidden_keys: Cell<bool>,
 }
 
 impl Fields<'_> {
@@ -220,7 +227,7 @@ impl Fields<'_> {
         while let Some(key) = cursor.next_key(&mut first)? {
             let before = out.len();
             out.extend_from_slice(if opened { b",\"" } else { b"{\"" });
-            out.extend_from_slice(key.raw().as_bytes());
+            self.key(key, out);
             out.extend_from_slice(b"\":");
             let kind = cursor.kind()?;
             let written = match shape.and_then(|shape| shape.get(key)) {
@@ -256,6 +263,19 @@ impl Fields<'_> {
             out.push(b'}');
         }
         Ok(opened)
+    }
+
+    /// Writes a key without the credentials that are told by what they are: one can be anything, a token that was a name too.
+    fn key(&self, key: Str<'_>, out: &mut Vec<u8>) {
+        let may_hold = || key.escaped() || json::has_secret_sign(key.raw()) || self.redactor.hides_values();
+        if may_hold()
+            && let Cow::Owned(shown) = self.redactor.text(&key.decode())
+        {
+            json::write_escaped(out, &shown);
+            self.has_hidden_keys.set(true);
+        } else {
+            out.extend_from_slice(key.raw().as_bytes());
+        }
     }
 
     /// Returns whether the object at the cursor is a pair whose name is hidden: `{"name":"Cookie","value":"a=b"}`.
@@ -319,7 +339,7 @@ fn hidden(raw: &str, out: &mut Vec<u8>) {
 /// Writes what a format that is a JSON object holds besides its variables, for a line that is none. Returns whether there was
 /// any; if not, nothing is written.
 pub(super) fn fields_of_format(format: &Format, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
-    let fields = Fields { format: Some(format), redactor };
+    let fields = Fields { format: Some(format), redactor, has_hidden_keys: Cell::new(false) };
     format.shape.as_ref().is_some_and(|shape| fields.shape(shape, false, values, out))
 }
 
@@ -403,6 +423,25 @@ mod tests {
         );
         set(setting, r#"{"msg":-,"id":"1c9d-22"}"#, r#","context":{"requestId":"1c9d-22"}"#);
         set(setting, r#"{"msg":"-","id":"1c9d-22"}"#, r#","context":{"requestId":"1c9d-22"}"#);
+    }
+
+    #[test]
+    fn a_credential_that_is_a_key_is_hidden_and_no_key_stands_twice_by_that() {
+        let setting = r#"{"id":"$context.requestId"}"#;
+        let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2VjcmV0";
+        let shown = r#","context":{"requestId":"r"},"fields":"#;
+        for key in [token, r"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0\u002ec2VjcmV0"] {
+            hidden(setting, &format!(r#"{{"id":"r","{key}":1}}"#), &format!(r#"{shown}{{"[REDACTED]":1}}"#));
+        }
+        hidden(
+            setting,
+            r#"{"id":"r","https://u:s3cr3t@h/a":{"b":1}}"#,
+            &format!(r#"{shown}{{"https://u:[REDACTED]@h/a":{{"b":1}}}}"#),
+        );
+        let line = format!(r#"{{"id":"r","{token}a":1,"o":{{"{token}":2,"{token}a":3}},"{token}":4}}"#);
+        hidden(setting, &line, &format!(r#"{shown}{{"o":{{"[REDACTED]":3}},"[REDACTED]":4}}"#));
+        let key = "a-JV;<%:=";
+        hidden(setting, &format!(r#"{{"id":"r","{key}":1}}"#), &format!(r#"{shown}{{"{key}":1}}"#));
     }
 
     #[test]

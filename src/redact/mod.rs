@@ -147,9 +147,13 @@ impl Redactor {
         shown(self.unparsed.as_ref().or(self.rules.as_ref()), line, scan::find)
     }
 
-    /// Writes a valid JSON value without white space between its tokens, credentials hidden.
+    /// Writes a valid JSON value without white space between its tokens, credentials hidden. Of keys that have become one by
+    /// that, the last value is written.
     pub fn write_json(&self, value: &str, out: &mut Vec<u8>) {
-        minify(&shown(self.rules.as_ref(), value, scan::find_in_json), out);
+        match shown(self.rules.as_ref(), value, scan::find_in_json) {
+            Cow::Owned(shown) => minify(&crate::json::sound(&shown), out),
+            Cow::Borrowed(value) => minify(value, out),
+        }
     }
 
     /// Writes a valid JSON value as [`write_json`](Self::write_json) does, its members' names being those of query parameters.
@@ -158,7 +162,11 @@ impl Redactor {
         const MAP: &str = r#"{"querystring":"#;
         let map = format!("{MAP}{value}}}");
         let shown = shown(self.rules.as_ref(), &map, scan::find_in_json);
-        minify(shown.strip_prefix(MAP).and_then(|shown| shown.strip_suffix('}')).unwrap_or_default(), out);
+        let value = shown.strip_prefix(MAP).and_then(|shown| shown.strip_suffix('}')).unwrap_or_default();
+        match shown {
+            Cow::Owned(_) => minify(&crate::json::sound(value), out),
+            Cow::Borrowed(_) => minify(value, out),
+        }
     }
 }
 
