@@ -46,7 +46,9 @@ pub(super) fn may_hide(rules: &Rules, text: &str) -> bool {
         || lists_name(names, text)
         || ends_in_pair(names, text)
         // What an escaped character is, only the search tells.
-        || memchr(b'\\', bytes).is_some_and(|at| memmem::find(bytes.get(at..).unwrap_or_default(), b"\\u").is_some())
+        || memchr(b'\\', bytes).is_some_and(|at| {
+            names.have_escapes() || memmem::find(bytes.get(at..).unwrap_or_default(), b"\\u").is_some()
+        })
 }
 
 /// Returns whether a hidden name stands in quotes, as in a list of pairs.

@@ -42,13 +42,15 @@ pub(super) fn before<'a>(names: &Names, text: &'a str, sep: usize, any: bool) ->
         end -= 1;
     }
     let last = *bytes.get(end.checked_sub(1)?)?;
-    if matches!(last, b'"' | b'\'') {
+    // A name of an operator's may itself end in a quote.
+    let odd = || names.odd_at_end(text.get(..end)?);
+    if matches!(last, b'"' | b'\'') && odd().is_none() {
         return quoted(names, text, end - 1, any);
     }
     if bytes.get(end..sep)?.contains(&b'\n') || !(any || names.may_end(bytes.get(..end)?)) {
         return None;
     }
-    if let Some(start) = names.odd_at_end(text.get(..end)?) {
+    if let Some(start) = odd() {
         let before = text.get(..start)?.chars().next_back();
         return Some(Name { text: text.get(start..end)?.into(), before, start, quotes: None });
     }

@@ -137,6 +137,8 @@ impl Names {
             self.anywhere.insert(&name);
             self.mark(&name);
             self.mark(&name.to_uppercase());
+            // As a form has it.
+            self.mark(&name.replace(' ', "+"));
             if !name.bytes().all(is_plain) {
                 self.odd.push(name.into());
             }
@@ -192,6 +194,11 @@ impl Names {
     /// Returns whether there are names with characters that end a name in most texts.
     pub(super) fn has_odd(&self) -> bool {
         !self.odd.is_empty()
+    }
+
+    /// Returns whether a name holds what a JSON string only holds behind a backslash.
+    pub(super) fn have_escapes(&self) -> bool {
+        self.odd.iter().any(|name| name.contains(['"', '\\']))
     }
 
     /// Returns where the name starts that `text` ends with, if that is one that most texts could not tell.

@@ -453,6 +453,21 @@ fn names_may_have_any_characters() {
     ] {
         becomes_with(&redactor, text, expected);
     }
+    // What a text has in quotes or behind an escape may be part of a name, too.
+    let redactor = Redactor::new(["\"q\"", r"\b", "'s'", "a b c"]);
+    for (text, expected) in [
+        (r#"(r-1) body: {"a":1,"\"q\"":"S"}"#, r#"(r-1) body: {"a":1,"\"q\"":"[REDACTED]"}"#),
+        (
+            r#"[{"name":"\"q\"","value":"S"},["\\b","S"]]"#,
+            r#"[{"name":"\"q\"","value":"[REDACTED]"},["\\b","[REDACTED]"]]"#,
+        ),
+        (r#"query string: {a=b, "q"=S}"#, r#"query string: {a=b, "q"=[REDACTED]}"#),
+        (r#"got "q": S and 's'=S"#, r#"got "q": [REDACTED] and 's'=[REDACTED]"#),
+        ("/p?a=b&a+b+c=S&d=e", "/p?a=b&a+b+c=[REDACTED]&d=e"),
+    ] {
+        becomes_with(&redactor, text, expected);
+    }
+    let redactor = Redactor::new("user[password],card number,geheimnisü,$.pin,@pw,x:y".split(','));
     let text = "scorecard number: 1, user[name]=a, numbers=b, /p?number=2&password_hint=c";
     assert_eq!(redactor.text(text), text);
 }
