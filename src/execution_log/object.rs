@@ -93,10 +93,12 @@ impl<'w> Object<'w> {
     /// joined by `, `, where it came first.
     pub(super) fn map(&mut self, name: &str, map: Option<&str>, names: Names) {
         let Some(map) = map else { return };
+        let redactor = self.redactor;
         let mut entries: Vec<(&str, Cow<'_, str>)> = Vec::new();
         let mut places = HashMap::new();
         for (key, value) in header_map::entries(map, names) {
-            let place = *places.entry(key).or_insert(entries.len());
+            // Names may become one by what is hidden in them.
+            let place = *places.entry(redactor.text(key)).or_insert(entries.len());
             match entries.get_mut(place) {
                 Some((_, values)) => {
                     let values = values.to_mut();
@@ -106,7 +108,6 @@ impl<'w> Object<'w> {
                 None => entries.push((key, Cow::Borrowed(value))),
             }
         }
-        let redactor = self.redactor;
         self.object(name, |object| {
             for (key, value) in &entries {
                 let hidden = match names {
@@ -114,7 +115,7 @@ impl<'w> Object<'w> {
                     Names::Query => redactor.hides_in_query(key),
                 };
                 object.comma();
-                json::write_string(object.out, key);
+                json::write_string(object.out, &redactor.text(key));
                 object.out.push(b':');
                 let hidden = hidden && !is_missing(value);
                 let value = if hidden { Cow::Borrowed(REDACTED) } else { redactor.text(value) };
@@ -139,6 +140,7 @@ impl<'w> Object<'w> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::ValueKind;
 
     #[track_caller]
     fn writes(fields: impl FnOnce(&mut Object<'_>), expected: &str) {
@@ -182,5 +184,14 @@ mod tests {
             |object| object.map("m", Some("A=1, B=2, A=3, a=4, A="), Names::Headers),
             r#"{"m":{"A":"1, 3, ","B":"2","a":"4"}}"#,
         );
+    }
+
+    #[test]
+    fn what_is_hidden_in_a_name_is_hidden_in_a_map_and_the_key_is_one() {
+        let redactor = Redactor::new(std::iter::empty::<&str>()).with_values(&[ValueKind::Ip]);
+        let mut out = Vec::new();
+        let map = "192.0.2.7=1, A=2, 192.0.2.8=3";
+        Object::write(&mut out, &redactor, |object| object.map("m", Some(map), Names::Headers));
+        assert_eq!(String::from_utf8_lossy(&out), r#"{"m":{"[REDACTED]":"1, 3","A":"2"}}"#);
     }
 }
