@@ -103,10 +103,11 @@ impl Head<'_> {
 
     /// Writes the event of an access-log line.
     pub fn write_access(&self, log: &AccessLog<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
+        let redactor = if log.format().is_some() { redactor } else { redactor.of_unparsed() };
         let shown = log.without_scattered(redactor);
         let log = shown.as_ref().unwrap_or(log);
         self.write("access", redactor, out);
-        self.write_api(log.api_id().as_deref(), log.stage().as_deref(), out);
+        self.write_api(log.api_id().as_deref(), log.stage().as_deref(), redactor, out);
         log.write(redactor, out);
         out.push(b'}');
     }
@@ -165,7 +166,7 @@ impl Head<'_> {
     /// Writes the event of one request's execution-log lines.
     pub fn write_execution(request: &Request<Head<'static>>, redactor: &Redactor, out: &mut Vec<u8>) {
         request.head.write("execution", redactor, out);
-        request.head.write_api(None, None, out);
+        request.head.write_api(None, None, redactor, out);
         out.extend_from_slice(b",\"execution\":");
         request.write(redactor, out);
         if request.truncated() {
@@ -177,8 +178,8 @@ impl Head<'_> {
     /// Writes the event of a line that no format took, and why.
     pub fn write_text(&self, message: &str, parse_error: &dyn Display, redactor: &Redactor, out: &mut Vec<u8>) {
         self.write("text", redactor, out);
-        self.write_api(None, None, out);
-        write_field(out, "message", Some(&redactor.unparsed_line(message)));
+        self.write_api(None, None, redactor, out);
+        write_field(out, "message", Some(&redactor.of_unparsed().text(message)));
         if message.trim_end().ends_with(TRUNCATED) {
             out.extend_from_slice(b",\"truncated\":true");
         }
@@ -202,10 +203,11 @@ impl Head<'_> {
         }
     }
 
-    /// Writes API and stage: those of the origin, else those that the line tells.
-    fn write_api(&self, api_id: Option<&str>, stage: Option<&str>, out: &mut Vec<u8>) {
-        write_field(out, "apiId", self.origin.api_id.as_deref().or(api_id));
-        write_field(out, "stage", self.origin.stage.as_deref().or(stage));
+    /// Writes API and stage: those of the origin, else those that the line tells. A name can be digits that are to be hidden.
+    fn write_api(&self, api_id: Option<&str>, stage: Option<&str>, redactor: &Redactor, out: &mut Vec<u8>) {
+        for (key, known, told) in [("apiId", &self.origin.api_id, api_id), ("stage", &self.origin.stage, stage)] {
+            write_field(out, key, known.as_deref().or(told).map(|name| redactor.text(name)).as_deref());
+        }
     }
 }
 
@@ -325,6 +327,7 @@ mod tests {
 
     use super::*;
     use crate::access_log::Formats;
+    use crate::redact::ValueKind;
 
     #[track_caller]
     fn timestamp(milliseconds: i64, expected: &str) {
@@ -387,16 +390,41 @@ mod tests {
         assert!(!Origin::new("1", "/aws/apigateway/x", "s").holds_execution_logs());
     }
 
+    fn access(formats: &Formats, line: &str, redactor: &Redactor) -> String {
+        let origin = Arc::new(Origin::default());
+        let head = Head { id: Cow::Borrowed("7"), timestamp: 0, origin, extracted_fields: None };
+        let mut out = Vec::new();
+        head.write_access(&formats.parse(line).unwrap(), redactor, &mut out);
+        let event = String::from_utf8(out).unwrap();
+        let start = r#"{"id":"7","timestamp":"1970-01-01T00:00:00.000Z","kind":"access","#;
+        event.strip_prefix(start).unwrap().to_owned()
+    }
+
+    #[test]
+    fn json_of_no_format_hides_what_a_format_calls_a_credential() {
+        let formats = Formats::compile(r#"{"id":"$context.requestId","k":"$context.identity.apiKey"}"#).unwrap();
+        let redactor = Redactor::new(std::iter::empty::<&str>());
+        let redactor = redactor.with_format_names(formats.secret_names(&redactor));
+        let event = access(&formats, r#"{"k":"s3cr3t","o":{"k":"s3cr3t"},"n":1}"#, &redactor);
+        assert_eq!(event, r#""fields":{"k":"[REDACTED]","o":{"k":"[REDACTED]"},"n":1}}"#);
+        let event = access(&formats, r#"{"id":"r","k":"-","o":{"k":"1"}}"#, &redactor);
+        assert_eq!(event, r#""context":{"requestId":"r"},"fields":{"o":{"k":"1"}}}"#);
+    }
+
+    #[test]
+    fn api_and_stage_lose_kinds_of_values_that_are_hidden() {
+        let redactor = Redactor::new(std::iter::empty::<&str>()).with_values(&[ValueKind::Card]);
+        let event = access(&Formats::documented(), r#"{"apiId":"a1","stage":"4111111111111111"}"#, &redactor);
+        assert_eq!(event, r#""apiId":"a1","stage":"[REDACTED]","fields":{"apiId":"a1","stage":"[REDACTED]"}}"#);
+    }
+
     #[test]
     fn no_field_of_an_access_event_holds_a_credential_of_another_values_name() {
         let formats = Formats::compile("$context.requestId $context.error.message $context.stage").unwrap();
-        let head =
-            Head { id: Cow::Borrowed("7"), timestamp: 0, origin: Arc::new(Origin::default()), extracted_fields: None };
-        let mut out = Vec::new();
         let redactor = Redactor::new(std::iter::empty::<&str>());
-        head.write_access(&formats.parse("got Cookie=a=b; Authorization: s3cr3t").unwrap(), &redactor, &mut out);
-        let expected = r#"{"id":"7","timestamp":"1970-01-01T00:00:00.000Z","kind":"access","context":{"requestId":"got","error":{"message":"Cookie=[REDACTED]; Authorization:"},"stage":"[REDACTED]"}}"#;
-        assert_eq!(String::from_utf8_lossy(&out), expected);
+        let event = access(&formats, "got Cookie=a=b; Authorization: s3cr3t", &redactor);
+        let expected = r#""context":{"requestId":"got","error":{"message":"Cookie=[REDACTED]; Authorization:"},"stage":"[REDACTED]"}}"#;
+        assert_eq!(event, expected);
     }
 
     #[test]

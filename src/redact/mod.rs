@@ -63,7 +63,7 @@ impl Rules {
 pub struct Redactor {
     rules: Option<Rules>,
     /// For a line that no format took: with the names that its format would have given to credentials.
-    unparsed: Option<Rules>,
+    unparsed: Option<Box<Redactor>>,
 }
 
 impl Redactor {
@@ -81,20 +81,21 @@ impl Redactor {
     /// Adds kinds of values that are hidden wherever they stand.
     #[must_use]
     pub fn with_values(mut self, kinds: &[ValueKind]) -> Self {
-        for rules in self.rules.iter_mut().chain(&mut self.unparsed) {
+        if let Some(rules) = &mut self.rules {
             rules.values = kinds.to_vec();
         }
+        self.unparsed = self.unparsed.map(|unparsed| Box::new(unparsed.with_values(kinds)));
         self
     }
 
     /// Adds names that count in a line that no format took: what its format calls the credentials that it writes.
     #[must_use]
     pub fn with_format_names<I: IntoIterator<Item = S>, S: AsRef<str>>(&self, names: I) -> Self {
-        let unparsed = self.rules.clone().map(|mut rules| {
+        let mut unparsed = Self { rules: self.rules.clone(), unparsed: None };
+        if let Some(rules) = &mut unparsed.rules {
             rules.names.extend(names);
-            rules
-        });
-        Self { rules: self.rules.clone(), unparsed }
+        }
+        Self { rules: self.rules.clone(), unparsed: Some(Box::new(unparsed)) }
     }
 
     /// Returns whether the value of this header, body or field name is hidden.
@@ -141,10 +142,10 @@ impl Redactor {
         edits.into_iter().flatten().map(|edit| edit.start..edit.end).collect()
     }
 
-    /// Hides credentials in a line that no format took, as [`text`](Self::text) does.
+    /// Returns the redactor for a line that no format took, be it text or JSON.
     #[must_use]
-    pub fn unparsed_line<'a>(&self, line: &'a str) -> Cow<'a, str> {
-        shown(self.unparsed.as_ref().or(self.rules.as_ref()), line, scan::find)
+    pub fn of_unparsed(&self) -> &Self {
+        self.unparsed.as_deref().unwrap_or(self)
     }
 
     /// Writes a valid JSON value without white space between its tokens, credentials hidden. Of keys that have become one by

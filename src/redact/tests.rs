@@ -528,9 +528,9 @@ fn kinds_of_values_are_hidden_where_they_are_asked_for() {
 fn a_line_that_no_format_took_is_searched_under_the_names_of_its_format() {
     let redactor = redactor().with_format_names(["k", "my key"]);
     let line = r#"{"k":"S","n":-,"my key":"S" broken"#;
-    assert_eq!(redactor.unparsed_line(line), r#"{"k":"[REDACTED]","n":-,"my key":"[REDACTED]" broken"#);
+    assert_eq!(redactor.of_unparsed().text(line), r#"{"k":"[REDACTED]","n":-,"my key":"[REDACTED]" broken"#);
     assert_eq!(redactor.text(line), line);
-    assert_eq!(Redactor::off().with_format_names(["k"]).unparsed_line(line), line);
+    assert_eq!(Redactor::off().with_format_names(["k"]).of_unparsed().text(line), line);
 }
 
 const PLAIN: [&str; 40] = [
