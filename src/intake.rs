@@ -379,7 +379,7 @@ impl<'a> Intake<'a> {
                 return self.access(record, &head.of_vended(&vended), &log);
             }
             if let Some(raw) = raw {
-                self.learned.learn(&settings.formats, settings.redactor.of_unparsed(), raw, line);
+                self.learned.learn(&settings.formats, &settings.redactor, raw, line);
             }
         }
         self.access(record, head, &log)

@@ -206,7 +206,7 @@ impl<'a> Pupil<'a> {
                 && !is_cookie_list(name)
                 && self.keys.len() < MAX_KEYS;
             let redactor = self.redactor;
-            let hidden = redactor.hides(name);
+            let hidden = redactor.hides(name) || !nested && redactor.of_unparsed().hides(name);
             // Inside an object, the search for credentials would look closer at some keys.
             let is_ordinary = !nested || is_word(name) && !hidden && !redactor.hides_in_query(name);
             if !is_known || !is_ordinary || names.contains(&name) {
@@ -411,7 +411,7 @@ mod tests {
             ], 0..4),
         ) {
             let formats = if settings.is_empty() { Formats::documented() } else { Formats::compile(&settings.join("\n")).unwrap() };
-            let redactor = Redactor::new(["caller"]);
+            let redactor = Redactor::new(["caller"]).with_format_names(["a b"]);
             let line = fill(&text, &values);
             if let Some(read) = reads_after(&formats, &redactor, &fill(&text, &taught), &line) {
                 let clear = formats.parse(&line).unwrap();

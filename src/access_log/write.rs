@@ -298,7 +298,9 @@ impl Fields<'_> {
 
     /// Writes the JSON value of a field.
     fn value(&self, key: &str, node: Option<&Node>, in_query: bool, raw: &str, out: &mut Vec<u8>) {
+        // A line of no format may be one of a format that has changed, and lacks a key: what that calls a credential is one.
         if self.redactor.hides_member(key, raw, in_query)
+            || self.format.is_none() && self.redactor.of_unparsed().hides(key)
             || self.slot(node).is_some_and(|slot| hides(&slot.variable, self.redactor))
         {
             return hidden(raw, out);

@@ -142,7 +142,7 @@ impl Redactor {
         edits.into_iter().flatten().map(|edit| edit.start..edit.end).collect()
     }
 
-    /// Returns the redactor for a line that no format took, be it text or JSON.
+    /// Returns the redactor for a text that no format took, and for the keys of such a JSON line.
     #[must_use]
     pub fn of_unparsed(&self) -> &Self {
         self.unparsed.as_deref().unwrap_or(self)
