@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-pub(crate) use self::runs::{has_secret_sign, starts_with, unescaped_run};
+pub(crate) use self::runs::{any_sign, has_secret_sign, starts_with, unescaped_run};
 use self::runs::{plain_run, string_end};
 pub use self::sound::{is_sound_number, sound};
 

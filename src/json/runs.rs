@@ -50,6 +50,32 @@ pub(crate) fn has_secret_sign(text: &str) -> bool {
     blocks.iter().chain([&padded(tail)]).any(|block| secret_signs(u8x16::from(*block)) != 0)
 }
 
+/// Returns whether `is_found` says so at any sign of a text, told by its place: what stands beside a name (`:`, `<`, `=`), what
+/// encodes one (`%`, `&`), what JSON has around one (`"`, `\`), and the letters by which some credentials are told (`J`, `V`, `z`
+/// in both cases).
+pub(crate) fn any_sign(text: &[u8], mut is_found: impl FnMut(usize) -> bool) -> bool {
+    let (blocks, tail) = text.as_chunks::<16>();
+    let last = padded(tail);
+    // The zeros behind the tail are no signs.
+    blocks.iter().chain([&last]).enumerate().any(|(index, block)| {
+        let mut signs = all_signs(u8x16::from(*block));
+        while signs != 0 {
+            if is_found(index * 16 + signs.trailing_zeros() as usize) {
+                return true;
+            }
+            signs &= signs - 1;
+        }
+        false
+    })
+}
+
+fn all_signs(block: u8x16) -> u32 {
+    let is = |sign: u8| block.simd_eq(u8x16::splat(sign));
+    let is_letter = (block | u8x16::splat(0x20)).simd_eq(u8x16::splat(b'z')) | is(b'J') | is(b'V');
+    let is_quoting = is(b'"') | is(b'\\') | is(b'%') | is(b'&');
+    (is_letter | is_quoting | is(b':') | is(b'<') | is(b'=')).to_bitmask()
+}
+
 fn secret_signs(block: u8x16) -> u32 {
     let is = |sign: u8| block.simd_eq(u8x16::splat(sign));
     // The four signs from `:` to `=` are next to each other.
@@ -196,6 +222,20 @@ mod tests {
             let signs = text[..end].contains(['=', ':', ';', '<', '%', 'J', 'V']);
             prop_assert_eq!(unescaped_run(text.as_bytes()), (end, signs));
             prop_assert_eq!(has_secret_sign(&text[..end]), signs);
+        }
+
+        #[test]
+        fn each_sign_is_met_in_its_order(text in r#"([ -~]{0,20}|é|\n){0,4}"#) {
+            let is_sign = |byte: &u8| br#":<=%&"\JVzZ"#.contains(byte);
+            let expected: Vec<_> = (0..text.len()).filter(|at| is_sign(&text.as_bytes()[*at])).collect();
+            let mut met = Vec::new();
+            let found = any_sign(text.as_bytes(), |at| {
+                met.push(at);
+                false
+            });
+            prop_assert_eq!((found, &met), (false, &expected));
+            let last = expected.last().copied();
+            prop_assert_eq!(any_sign(text.as_bytes(), |at| Some(at) == last), last.is_some());
         }
 
         #[test]

@@ -1,60 +1,56 @@
 //! The quick look at a text that says whether it has to be searched at all: nearly none has.
 //!
-//! It may take too many texts, and none too few. So each notation has a sign here that costs little to look for.
+//! It may take too many texts, and none too few. So each notation has a sign here, and one pass looks
+//! for all of them.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr2_iter, memchr3_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2_iter};
 
 use super::encoding::entity;
-use super::names::{Names, is_cookie_list, is_value_key, mentions_prefix};
+use super::names::{Names, is_cookie_list, is_value_key, starts_prefix};
 use super::{Rules, looks, multipart, name, xml};
 use crate::json;
 
 /// Returns whether there can be anything to hide in `text`, however it is encoded. Nearly all texts end here.
 pub(super) fn may_hide(rules: &Rules, text: &str) -> bool {
+    if !rules.values.is_empty() {
+        return true;
+    }
     let names = &rules.names;
     let bytes = text.as_bytes();
-    // Most values of headers end here.
-    if rules.values.is_empty() && !json::has_secret_sign(text) && memchr2(b'"', b'\\', bytes).is_none() {
-        return false;
-    }
     // Each is looked for once.
     let (mut has_query, mut has_part) = (None, None);
-    let found = memchr3_iter(b'=', b':', b'%', bytes).any(|at| match bytes.get(at) {
-        Some(b'%') => encodes_separator(rules, bytes, at),
-        Some(b'=') => {
-            names_field(bytes, at) && *has_part.get_or_insert_with(|| multipart::is_in(bytes))
-                || name::before(names, text, at, false).is_some_and(|name| names.hide(&name.text, true))
-        }
-        // The name of a query parameter counts in JSON that has a query.
-        _ => {
-            matches!(bytes.get(at + 1), Some(b'/' | b'\\')) && looks::url_password(text, at + 1).is_some()
-                || name::before(names, text, at, false).is_some_and(|name| {
-                    names.hide(&name.text, false)
-                        || is_cookie_list(&name.text)
-                        || names.hide(&name.text, true) && *has_query.get_or_insert_with(|| mentions_query(bytes))
-                })
+    let mut has_colon = false;
+    let found = json::any_sign(bytes, |at| {
+        let (before, behind) = bytes.split_at_checked(at).unwrap_or_default();
+        match behind {
+            // What an escaped character is, only the search tells.
+            [b'\\', behind @ ..] => names.have_escapes() || behind.starts_with(b"u"),
+            [b'"', ..] => name::quoted(names, text, at, false)
+                .is_some_and(|name| names.hide(&name.text, true) || is_cookie_list(&name.text)),
+            [b':', next @ ..] => {
+                has_colon = true;
+                // A name in quotes is looked at where these end.
+                !before.ends_with(b"\"")
+                    && (matches!(next, [b'/' | b'\\', ..]) && looks::url_password(text, at + 1).is_some()
+                        || name::before(names, text, at, false).is_some_and(|name| {
+                            names.hide(&name.text, false)
+                                || is_cookie_list(&name.text)
+                                // The name of a query parameter counts in JSON that has a query.
+                                || names.hide(&name.text, true) && *has_query.get_or_insert_with(|| mentions_query(bytes))
+                        }))
+            }
+            [b'=', ..] => {
+                names_field(bytes, at) && *has_part.get_or_insert_with(|| multipart::is_in(bytes))
+                    || name::before(names, text, at, false).is_some_and(|name| names.hide(&name.text, true))
+            }
+            [b'%', ..] => encodes_separator(rules, bytes, at),
+            [b'<', ..] => xml::opens_hidden(names, text, at),
+            [b'&', ..] => entity(text.get(at..).unwrap_or_default()).is_some_and(|(_, character)| character != '&'),
+            [b'z' | b'Z', behind @ ..] => starts_prefix(behind),
+            _ => looks::may_be_around(before, behind),
         }
     });
-    found
-        || !rules.values.is_empty()
-        || memchr2_iter(b'<', b'&', bytes).any(|at| match bytes.get(at) {
-            Some(b'&') => entity(text.get(at..).unwrap_or_default()).is_some_and(|(_, character)| character != '&'),
-            _ => xml::opens_hidden(names, text, at),
-        })
-        || looks::may_hold(bytes)
-        || mentions_prefix(bytes)
-        || lists_name(names, text)
-        || ends_in_pair(names, text)
-        // What an escaped character is, only the search tells.
-        || memchr(b'\\', bytes).is_some_and(|at| {
-            names.have_escapes() || memmem::find(bytes.get(at..).unwrap_or_default(), b"\\u").is_some()
-        })
-}
-
-/// Returns whether a hidden name stands in quotes, as in a list of pairs.
-fn lists_name(names: &Names, text: &str) -> bool {
-    memchr_iter(b'"', text.as_bytes())
-        .any(|at| name::quoted(names, text, at, false).is_some_and(|name| names.hide(&name.text, true)))
+    found || has_colon && ends_in_pair(names, text)
 }
 
 /// Returns whether `text` ends within JSON that has the value of a pair: its name may be gone.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2_iter, memmem, memrchr};
+use memchr::{memchr, memmem, memrchr};
 
 use super::REDACTED;
 use super::encoding::Edit;
@@ -27,13 +27,14 @@ const MAX_PARTS: usize = 5;
 /// Members of a token's header, one of which stands first or soon (RFC 7515, section 4.1).
 const HEADER_MEMBERS: [&[u8]; 6] = [b"\"alg\"", b"\"enc\"", b"\"typ\"", b"\"cty\"", b"\"kid\"", b"\"x5t\""];
 
-/// Returns whether there can be one in `text`. The password of a URL is told by the `:` before it.
-pub(super) fn may_hold(text: &[u8]) -> bool {
-    // A rare letter of each.
-    memchr2_iter(b'J', b'V', text).any(|at| {
-        let (before, behind) = text.split_at_checked(at).unwrap_or_default();
-        before.ends_with(b"ey") || before.ends_with(b"PRI") && behind.starts_with(b"VATE")
-    })
+/// Returns whether there can be one around the letter that `behind` starts with: the `J` of a token, the `V` of a private key,
+/// which few other texts hold. The password of a URL is told by the `:` before it.
+pub(super) fn may_be_around(before: &[u8], behind: &[u8]) -> bool {
+    match behind.first() {
+        Some(b'J') => before.ends_with(b"ey"),
+        Some(b'V') => before.ends_with(b"PRI") && behind.starts_with(b"VATE"),
+        _ => false,
+    }
 }
 
 impl Scan<'_> {

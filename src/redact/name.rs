@@ -71,7 +71,10 @@ pub(super) fn quoted<'a>(names: &Names, text: &'a str, close: usize, any: bool) 
         end -= 1;
         end -= escapes_before(end);
     }
-    if !(any || names.may_end(bytes.get(..end)?)) {
+    let inside = bytes.get(..end)?;
+    // Most quotes open a text.
+    let is_name = names.has_odd() || inside.last().is_some_and(|last| is_plain(*last));
+    if !is_name || !(any || names.may_end(inside)) {
         return None;
     }
     let start = if names.has_odd() {

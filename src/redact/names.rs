@@ -161,7 +161,7 @@ impl Names {
         let back = |distance: usize| text.len().checked_sub(distance).and_then(|at| text.get(at)).copied();
         let Some(last) = back(1) else { return false };
         let before = back(2).unwrap_or_default();
-        self.may_be(NameEnding::Plain(ending(before, last))) || is_dash(before) || is_dash(last) || is_encoded(back)
+        self.may_be(NameEnding::Plain(ending(before, last))) || is_dash(before) || is_dash(last) || is_encoded(text)
     }
 
     /// Returns whether a hidden name can end so.
@@ -283,7 +283,7 @@ impl NameEnding {
     pub(crate) fn of(name: &str) -> Self {
         let back = |distance: usize| name.len().checked_sub(distance).and_then(|at| name.as_bytes().get(at)).copied();
         let (before, last) = (back(2).unwrap_or_default(), back(1).unwrap_or_default());
-        if is_encoded(back) || is_dash(before) || is_dash(last) || mentions_prefix(name.as_bytes()) {
+        if is_encoded(name.as_bytes()) || is_dash(before) || is_dash(last) || mentions_prefix(name.as_bytes()) {
             Self::Any
         } else {
             Self::Plain(ending(before, last))
@@ -293,20 +293,26 @@ impl NameEnding {
 
 /// Returns whether `text` may hold a name that is told by how it begins: few others have the letter.
 pub(super) fn mentions_prefix(text: &[u8]) -> bool {
-    let starts = |mut text: &[u8]| {
-        b"noidc".iter().all(|expected| {
-            while let [b'-' | b'_', rest @ ..] | [b'%', b'2' | b'5', b'd' | b'D' | b'f' | b'F', rest @ ..] = text {
-                text = rest;
-            }
-            text.split_off_first().is_some_and(|byte| byte.eq_ignore_ascii_case(expected))
-        })
-    };
-    memchr::memchr2_iter(b'z', b'Z', text).any(|at| text.get(at + 1..).is_some_and(starts))
+    memchr::memchr2_iter(b'z', b'Z', text).any(|at| text.get(at + 1..).is_some_and(starts_prefix))
 }
 
-/// Returns whether one of the last two characters may be encoded: `%6E`, twice as `%256E`, `\u006e`. `back` counts from the end.
-fn is_encoded(back: impl Fn(usize) -> Option<u8>) -> bool {
-    (3..=8).any(|distance| back(distance) == Some(b'%')) || back(6) == Some(b'\\') || back(7) == Some(b'\\')
+/// Returns whether `text`, which stands behind a `z`, goes on as such a name does.
+pub(super) fn starts_prefix(mut text: &[u8]) -> bool {
+    b"noidc".iter().all(|expected| {
+        while let [b'-' | b'_', rest @ ..] | [b'%', b'2' | b'5', b'd' | b'D' | b'f' | b'F', rest @ ..] = text {
+            text = rest;
+        }
+        text.split_off_first().is_some_and(|byte| byte.eq_ignore_ascii_case(expected))
+    })
+}
+
+/// Returns whether one of the last two characters may be encoded: `%6E`, twice as `%256E`, `\u006e`.
+fn is_encoded(text: &[u8]) -> bool {
+    let Some([first, second, third, fourth, fifth, sixth, ..]) = text.last_chunk::<8>() else {
+        let before = |bytes: usize| text.get(..text.len().saturating_sub(bytes)).unwrap_or_default();
+        return before(2).contains(&b'%') || before(5).contains(&b'\\');
+    };
+    [first, second, third, fourth, fifth, sixth].contains(&&b'%') || [second, third].contains(&&b'\\')
 }
 
 /// Numbers a pair of characters by their low five bits, which are the same for a letter in both cases.
