@@ -169,7 +169,8 @@ pub(crate) struct Entry {
 
 /// Walks the places of the entries of a map, given as [`inside`] returns it.
 pub(crate) fn places(inside: &str, names: Names) -> Entries<'_> {
-    Entries { inside, at: 0, names, nests: memchr2(b'{', b'[', inside.as_bytes()).is_some() }
+    let next = name_at(inside, 0, names);
+    Entries { inside, next, names, nests: memchr2(b'{', b'[', inside.as_bytes()).is_some() }
 }
 
 /// Returns where the map ends whose brace is at `open`, its own brace not counted: the end of the line if it was cut.
@@ -200,7 +201,8 @@ pub(crate) fn end(text: &str, open: usize) -> usize {
 #[derive(Debug, Clone)]
 pub(crate) struct Entries<'a> {
     inside: &'a str,
-    at: usize,
+    /// Where the name of the next entry stands.
+    next: Option<Range<usize>>,
     names: Names,
     /// Whether lists and maps in values are looked for: until one has no end, so that the text is read once.
     nests: bool,
@@ -210,15 +212,15 @@ impl Iterator for Entries<'_> {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
-        let name = name_at(self.inside, self.at, self.names)?;
+        let name = self.next.take()?;
         let start = name.end + 1;
         let end = self.value_end(&name);
-        self.at = end + ", ".len();
         Some(Entry { name, value: start..end })
     }
 }
 
 impl Entries<'_> {
+    /// Returns where the value of this name ends. Notes the name behind it.
     fn value_end(&mut self, name: &Range<usize>) -> usize {
         let start = name.end + 1;
         let header = self.inside.get(name.clone()).unwrap_or_default();
@@ -237,6 +239,7 @@ impl Entries<'_> {
             let value = self.inside.get(start..comma).unwrap_or_default();
             let rest = self.inside.get(at..).unwrap_or_default();
             if self.names != Names::Headers || !goes_on(header, value, rest, next.len()) {
+                self.next = Some(next);
                 return comma;
             }
         }
@@ -277,25 +280,25 @@ fn nested_length(value: &str) -> Option<usize> {
 /// Returns where the name stands that starts at `at` and has a `=` behind it.
 fn name_at(text: &str, at: usize, names: Names) -> Option<Range<usize>> {
     let rest = text.get(at..)?;
-    let length = rest.find(|character| !in_name(character, names))?;
+    let length = match names {
+        Names::Headers => rest.bytes().position(|byte| !in_header(byte)),
+        Names::Path | Names::Query => rest.find(|character| !in_parameter(character)),
+    }?;
     (length > 0 && rest.as_bytes().get(length) == Some(&b'=')).then(|| at..at + length)
 }
 
-fn in_name(character: char, names: Names) -> bool {
-    match names {
-        Names::Headers => {
-            character.is_ascii_alphanumeric()
-                || matches!(
-                    character,
-                    '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '.' | '^' | '_' | '`' | '|' | '~'
-                )
-        }
-        Names::Path | Names::Query => {
-            !(character.is_whitespace()
-                || character.is_control()
-                || matches!(character, ',' | '=' | '&' | '?' | '#' | '{' | '}' | '"' | '<' | '>' | '\\' | '/'))
-        }
-    }
+fn in_header(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+fn in_parameter(character: char) -> bool {
+    !(character.is_whitespace()
+        || character.is_control()
+        || matches!(character, ',' | '=' | '&' | '?' | '#' | '{' | '}' | '"' | '<' | '>' | '\\' | '/'))
 }
 
 /// Returns whether `rest`, which starts behind a `, ` with a name of `length` bytes and a separator, still belongs to the
@@ -307,11 +310,11 @@ pub(crate) fn goes_on(header: &str, value: &str, rest: &str, length: usize) -> b
         return has_cookie_attributes(rest) || has_parameters(value) && !is_header(name);
     }
     if is(&"cookie") {
-        return has_parameters(value) && !is_header(name) && !name.contains('-');
+        return !name.contains('-') && has_parameters(value) && !is_header(name);
     }
     if CREDENTIALS.iter().any(is) {
         let known = PARAMETERS.contains(&name) && rest.starts_with("=\"");
-        return known || has_parameters(value) && !is_header(name) && !name.contains('-');
+        return known || !name.contains('-') && has_parameters(value) && !is_header(name);
     }
     let parameters = LISTS.iter().find(|(list, _)| is(list));
     parameters.is_some_and(|(_, parameters)| parameters.iter().any(|parameter| parameter.eq_ignore_ascii_case(name)))
@@ -345,8 +348,7 @@ pub(crate) fn scheme(value: &str) -> Option<usize> {
 
 /// Returns whether `text` starts with `name=value`. The end of Base64 is none: `YWI=`, `YQ==`.
 pub(crate) fn starts_parameter(text: &str) -> bool {
-    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.!#$&'*+^`|~%".contains(byte);
-    let name = text.bytes().take(LONGEST_NAME).take_while(in_name).count();
+    let name = text.bytes().take(LONGEST_NAME).take_while(|byte| in_header(*byte)).count();
     match text.as_bytes().get(name..) {
         Some([b'=', value, ..]) => name > 0 && !value.is_ascii_whitespace() && !matches!(value, b'=' | b','),
         _ => false,
