@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::json;
 use crate::redact::is_missing;
 
 /// What a line says. A value is the text behind the phrase, only its one separating space taken off.
@@ -114,7 +115,10 @@ const REFUSALS: &[&str] = &["limit exceeded", "not authorized"];
 /// Tells what a line says. `text` is without the `(id) ` prefix and the mark of a cut.
 pub(super) fn read(text: &str) -> Line<'_> {
     let text = text.trim_start();
-    if let Some(line) = LABELS.iter().find_map(|&(phrase, label)| Some(Line::Value(label, value(text, phrase)?))) {
+    // Nearly all phrases stand as they do here: those are quick to tell. No text has two.
+    let to_the_letter = LABELS.iter().filter(|(phrase, _)| json::starts_with(text.as_bytes(), phrase.as_bytes()));
+    let mut labels = to_the_letter.chain(LABELS);
+    if let Some(line) = labels.find_map(|&(phrase, label)| Some(Line::Value(label, value(text, phrase)?))) {
         return line;
     }
     if let Some(line) = method(text).or_else(|| received(text)).or_else(|| authorizer_started(text)) {
@@ -199,6 +203,12 @@ pub(super) fn number(text: &str) -> Option<u64> {
 
 /// Takes `phrase` off the start of `text`. A space of the phrase stands for any run of white space.
 fn after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
+    if json::starts_with(text.as_bytes(), phrase.as_bytes()) {
+        return text.get(phrase.len()..);
+    }
+    if text.as_bytes().first() != phrase.as_bytes().first() {
+        return None;
+    }
     let mut bytes = text.bytes().peekable();
     for expected in phrase.bytes() {
         let byte = bytes.next()?;

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use memchr::memchr;
 use thiserror::Error;
 
 mod line;
@@ -174,10 +175,12 @@ impl<H> Stitcher<H> {
 /// Splits a line into the request's id and the text behind it.
 fn split(message: &str) -> Option<(&str, &str)> {
     let rest = message.strip_prefix('(')?;
-    let end = rest.bytes().take(MAX_ID_BYTES + 1).position(|byte| byte == b')' || byte.is_ascii_whitespace())?;
+    let end = memchr(b')', rest.as_bytes().get(..=MAX_ID_BYTES).unwrap_or(rest.as_bytes()))?;
     let (id, rest) = rest.split_at_checked(end)?;
     let text = rest.strip_prefix(')')?;
-    if id.is_empty() {
+    // All at once, which is how most ids pass.
+    let lowest = id.bytes().fold(u8::MAX, u8::min);
+    if id.is_empty() || lowest <= b' ' && id.bytes().any(|byte| byte.is_ascii_whitespace()) {
         None
     } else if text.is_empty() {
         Some((id, text))
@@ -235,6 +238,7 @@ mod tests {
     fn the_id_is_what_stands_in_parentheses() {
         splits("(273f155e-0000-4000-8000-000000000001) Text", Some(("273f155e-0000-4000-8000-000000000001", "Text")));
         splits("(Abc12EXAMPLE=) Text (x) y", Some(("Abc12EXAMPLE=", "Text (x) y")));
+        splits("(r\u{1}1) Text", Some(("r\u{1}1", "Text")));
         splits("(r-1)  Text\n", Some(("r-1", " Text\n")));
         splits("(r-1) ", Some(("r-1", "")));
         splits("(r-1)", Some(("r-1", "")));
@@ -250,6 +254,7 @@ mod tests {
             "(r-1",
             "(r-1)Text",
             "(r 1) Text",
+            "(r\u{c}1) Text",
             " (r-1) Text",
             "Sat Nov 21 18:59:00 UTC 2026 : Starting execution for request: r-1",
         ] {
