@@ -362,7 +362,7 @@ impl<'a> Intake<'a> {
             }
         };
         // A line that came without a time mostly has its request's.
-        let dated = log.time().and_then(event::valid_timestamp).filter(|_| raw.is_none());
+        let dated = if raw.is_none() { log.time().and_then(event::valid_timestamp) } else { None };
         let dated = dated.map(|timestamp| Head { timestamp, ..head.clone() });
         let head = dated.as_ref().unwrap_or(head);
         // Whatever a format takes is an access log; other JSON may be a vended execution record.

@@ -267,7 +267,8 @@ fn fit_route_key(value: &str) -> Fit {
 fn is_decimal(value: &str) -> bool {
     let digits = value.strip_prefix('-').unwrap_or(value);
     let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.split_once('.').map_or_else(|| all_digits(digits), |(whole, part)| all_digits(whole) && all_digits(part))
+    // Most have no fraction, and need no search for one.
+    all_digits(digits) || digits.split_once('.').is_some_and(|(whole, part)| all_digits(whole) && all_digits(part))
 }
 
 /// Returns whether `value` is a number that every JSON reader takes as it stands: an integer of 64 bits, or a decimal fraction.

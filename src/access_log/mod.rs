@@ -229,6 +229,9 @@ impl Formats {
     /// `None` says nothing: [`parse`](Self::parse) may read the decoded line yet, and reads no line otherwise than this.
     #[must_use]
     pub fn parse_message<'a>(&'a self, line: Str<'a>) -> Option<AccessLog<'a>> {
+        if !line.raw().starts_with('{') {
+            return None;
+        }
         for format in self.set.iter().filter(|format| format.shape.is_some()) {
             // One that has no stencil may have the line all the same, and comes first.
             match format.stencil.as_ref()?.read(line) {

@@ -73,16 +73,16 @@ fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, o
         kind,
         Kind::Number | Kind::Bool | Kind::Time | Kind::Method | Kind::Protocol | Kind::EventType | Kind::Id
     );
-    let hides_values = redactor.hides_values() && !is_made;
+    let hides_values = || redactor.hides_values() && !is_made;
     match kind {
         _ if hides(&slot.variable, redactor) => json::write_string(out, REDACTED),
         Kind::Number if is_number(text) => out.extend_from_slice(text.as_bytes()),
         Kind::Bool if matches!(text, "true" | "false") => out.extend_from_slice(text.as_bytes()),
         Kind::Scalar if matches!(value, Value::Plain(_)) && is_scalar(text) => out.extend_from_slice(text.as_bytes()),
-        _ if matches!(value, Value::Nameless(_)) && !hides_values => quoted(text, out),
+        _ if matches!(value, Value::Nameless(_)) && !hides_values() => quoted(text, out),
         Kind::Quoted => json::write_string(out, &redactor.text(text)),
         _ => {
-            let is_clean = |text: &str| !hides_values && kind.is_closed() && kind.fit(text) == Fit::Valid;
+            let is_clean = |text: &str| !hides_values() && kind.is_closed() && kind.fit(text) == Fit::Valid;
             free_text(value, text, is_clean, redactor, out);
         }
     }

@@ -28,8 +28,8 @@ pub fn sound(json: &str) -> Cow<'_, str> {
 /// Returns whether every reader takes a number as a number.
 #[must_use]
 pub fn is_sound_number(number: &str) -> bool {
-    // Without an exponent, so few digits are far from the largest double.
-    let has_exponent = || number.bytes().any(|byte| byte | 0x20 == b'e');
+    // Without an exponent, so few digits are far from the largest double. The shortest number that is none is `2e308`.
+    let has_exponent = || number.len() > 4 && number.bytes().any(|byte| byte | 0x20 == b'e');
     number.len() <= NUMBER_MAX_BYTES && (!has_exponent() || number.parse::<f64>().is_ok_and(f64::is_finite))
 }
 
