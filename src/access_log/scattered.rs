@@ -9,14 +9,22 @@
 //! credential, `Bearer abc` least of all. So the line is searched as a whole, too: a value that holds what is found there and
 //! not in the value is hidden, unless it is a number, a time or the like.
 
-use super::format::Format;
+use memchr::memchr3;
+
+use super::format::{Format, Slot};
 use super::kind::{Fit, Kind};
 use super::value::Value;
+use crate::json;
 use crate::redact::{REDACTED, Redactor};
 
 /// Returns the values of a line without those that hold a credential of another's name; `None` if there are none.
 pub(super) fn without<'a>(format: &Format, values: &[Value<'a>], redactor: &Redactor) -> Option<Vec<Value<'a>>> {
-    if !format.pattern.is_unmarked {
+    let slots = &format.pattern.slots;
+    let may_name = |(slot, value): (&Slot, &Value<'_>)| {
+        let text = value.characters();
+        has_sign(&text) && !is_certain(slot.variable.kind, &text)
+    };
+    if !format.pattern.is_unmarked || !slots.iter().zip(values).any(may_name) {
         return None;
     }
     let mut line = String::new();
@@ -30,12 +38,11 @@ pub(super) fn without<'a>(format: &Format, values: &[Value<'a>], redactor: &Reda
     line.push_str(format.pattern.literal(values.len()));
     let found = redactor.finds(&line);
     let mut hidden = None;
-    for (index, (slot, range)) in format.pattern.slots.iter().zip(&ranges).enumerate() {
+    for (index, (slot, range)) in slots.iter().zip(&ranges).enumerate() {
         let text = line.get(range.clone()).unwrap_or_default();
         let kind = slot.variable.kind;
-        let is_certain = kind.is_closed() && kind != Kind::Id && kind.fit(text) == Fit::Valid;
         let mut inside = found.iter().filter(|found| found.start < range.end && range.start < found.end).peekable();
-        if is_certain || inside.peek().is_none() {
+        if kind != Kind::Id && is_certain(kind, text) || inside.peek().is_none() {
             continue;
         }
         let own = redactor.finds(text);
@@ -51,6 +58,16 @@ pub(super) fn without<'a>(format: &Format, values: &[Value<'a>], redactor: &Reda
         }
     }
     hidden
+}
+
+/// Returns whether a text has one of the signs that stand beside a name, or a quote or a bracket as in a list.
+fn has_sign(text: &str) -> bool {
+    json::has_secret_sign(text) || memchr3(b'"', b'\\', b'[', text.as_bytes()).is_some()
+}
+
+/// Returns whether a value is what only a line of the format would have there.
+fn is_certain(kind: Kind, text: &str) -> bool {
+    kind.is_closed() && kind.fit(text) == Fit::Valid
 }
 
 #[cfg(test)]
