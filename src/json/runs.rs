@@ -225,7 +225,7 @@ mod tests {
         }
 
         #[test]
-        fn each_sign_is_met_in_its_order(text in r#"([ -~]{0,20}|é|\n){0,4}"#) {
+        fn each_sign_is_met_in_its_order(text in r"([ -~]{0,20}|é|\n){0,4}") {
             let is_sign = |byte: &u8| br#":<=%&"\JVzZ"#.contains(byte);
             let expected: Vec<_> = (0..text.len()).filter(|at| is_sign(&text.as_bytes()[*at])).collect();
             let mut met = Vec::new();

@@ -1,7 +1,6 @@
 //! The quick look at a text that says whether it has to be searched at all: nearly none has.
 //!
-//! It may take too many texts, and none too few. So each notation has a sign here, and one pass looks
-//! for all of them.
+//! It may take too many texts, and none too few. So each notation has a sign here, and one pass looks for all of them.
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
 

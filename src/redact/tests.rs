@@ -714,6 +714,8 @@ proptest! {
 
     #[test]
     fn no_secret_is_left_behind_any_text(before in pieces(), gap in prop::sample::select(vec![" ", "\n", "&", "; ", ", "]), text in planted()) {
+        // What follows a quote that is never closed is its string up to the next one, whatever it looks like.
+        prop_assume!(before.matches('"').count() % 2 == 0);
         let text = format!("{before}{gap}{text}");
         let redacted = redactor().text(&text).into_owned();
         prop_assert!(!redacted.contains(MARK), "{text}\nbecame\n{redacted}");
