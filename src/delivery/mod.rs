@@ -1,6 +1,6 @@
 //! One batch to the analytics API: sent, its answer judged, tried again, divided, or given up in time.
 //!
-//! [`verdict`] says what an answer means, [`health`] what may still be asked. Everything that a batch may meet ends in a list
+//! `verdict` says what an answer means, `health` what may still be asked. Everything that a batch may meet ends in a list
 //! of the events that the API has accepted; the ledger takes all others for undelivered.
 
 mod health;
