@@ -147,6 +147,9 @@ fn keys(text: &str, found: &mut impl FnMut(Range<usize>)) {
         has_end = end.is_some();
         let stop = body.iter().position(|byte| matches!(byte, b'"' | b'\'' | b'<' | b'&' | b'}' | b'`'));
         let length = end.unwrap_or(body.len()).min(stop.unwrap_or(body.len()));
+        // A quote that ends it may be escaped, and stays so.
+        let escapes = body.iter().take(length).rev().take_while(|byte| **byte == b'\\').count();
+        let length = length - escapes;
         hidden_to = start + length;
         if !text.get(start..hidden_to).is_some_and(is_blank) {
             found(start..hidden_to);
@@ -230,6 +233,7 @@ mod tests {
         finds(r#"{"k":"-----BEGIN EC PRIVATE KEY-----\nMII","b":1}"#, &[r"\nMII"]);
         finds("k=-----BEGIN+RSA+PRIVATE+KEY-----%0AMII%2B", &["%0AMII%2B"]);
         finds("-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----", &[]);
+        finds(r#"{\"k\":\"-----BEGIN PRIVATE KEY-----MII\",\"b\":1}"#, &["MII"]);
         finds("-----BEGIN PRIVATE KEY-----[REDACTED]-----END PRIVATE KEY-----", &[]);
         finds("-----BEGIN PRIVATE KEY-----\n", &[]);
     }
