@@ -21,7 +21,6 @@ use crate::delivery::{Delivery, Invocation};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
 use crate::intake::Intake;
 use crate::ledger::Ledger;
-use crate::metrics;
 use crate::retry::Deadline;
 use crate::subscription::Buffers;
 use crate::summary::Summary;
@@ -114,24 +113,19 @@ impl Forwarder {
         }
         deliveries.finish(&mut intake.ledger).await;
         let waited = deliveries.waited;
-        let (response, totals) = intake.settle(event);
-        if totals.records_own > 0 && !self.warned_of_own_group.swap(true, Ordering::Relaxed) {
+        let oldest = intake.ledger.oldest();
+        let (response, mut counts) = intake.settle(event);
+        if counts.records_own > 0 && !self.warned_of_own_group.swap(true, Ordering::Relaxed) {
             warn!(
                 "the function's own log group is subscribed to its stream: its events are dropped; remove the filter"
             );
         }
-        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
-        let oldest_age = totals.oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
-        let summary = Summary {
-            totals,
-            delivery: self.delivery.end(&invocation),
-            token: self.tokens.take_counts(),
-            oldest_age: oldest_age.map(Duration::from_millis),
-            waited,
-            took: start.elapsed(),
-            log_lines_omitted: 0,
-            cold_start,
-        };
+        counts += self.delivery.end(&invocation);
+        counts += self.tokens.take_counts();
+        counts.cold_start = usize::from(!self.warm.swap(true, Ordering::Relaxed));
+        let oldest_age = oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
+        let summary =
+            Summary { counts, oldest_age: oldest_age.map(Duration::from_millis), waited, took: start.elapsed() };
         (response, summary)
     }
 
@@ -154,7 +148,7 @@ impl Forwarder {
     /// Makes the line of embedded metrics of an invocation at `now`, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn metrics(&self, summary: &Summary, now: u64) -> String {
-        metrics::line(&self.settings.metrics_namespace, &self.settings.function_name, now, summary)
+        summary.metrics(&self.settings.metrics_namespace, &self.settings.function_name, now)
     }
 }
 

@@ -16,11 +16,12 @@ use crate::access_log::{AccessLog, Learned};
 use crate::archive::Archives;
 use crate::batch::{Batch, Limits, Oversized, Packer, Share};
 use crate::config::{Archive, DeliverySettings, Settings};
+use crate::counts::Counts;
 use crate::event::{self, Head, Ids, Origin};
 use crate::execution_log::{Request, Stitcher, vended};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::json::{self, Str};
-use crate::ledger::{Ledger, Totals};
+use crate::ledger::Ledger;
 use crate::subscription::{self, Buffers, Content, Envelopes, Events, Lines};
 
 /// Text of one event up to which it is read and written in any case: the memory for it is always there. A longer one is first
@@ -207,21 +208,22 @@ impl<'a> Intake<'a> {
     }
 
     /// Closes the books: a verdict for each record.
-    pub fn settle(self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Totals) {
-        let so_far = self.ledger.totals();
+    pub fn settle(self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Counts) {
+        let so_far = self.ledger.counts();
         let mut archives = self.archives;
         let settled = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(test)]
             tests::may_panic("settle", event.records.first().map_or(b"", |record| record.id.as_bytes()));
             let omitted = archives.as_ref().map_or(0, Archives::omitted);
-            let (response, totals) =
+            let (response, mut counts) =
                 self.ledger.settle(|record| archives.as_mut().and_then(|archives| archives.take(record)));
-            (response, Totals { archives_omitted: totals.archives_omitted + omitted, ..totals })
+            counts.archives_omitted += omitted;
+            (response, counts)
         }));
         settled.unwrap_or_else(|_| {
             let (records_failed, lines_failed) = (so_far.records, so_far.lines);
-            let totals = Totals { records_failed, lines_failed, panics: so_far.panics + 1, ..so_far };
-            (FirehoseResponse::all_failed(event), totals)
+            let counts = Counts { records_failed, lines_failed, panics: so_far.panics + 1, ..so_far };
+            (FirehoseResponse::all_failed(event), counts)
         })
     }
 
@@ -482,8 +484,8 @@ mod tests {
         Record { id: Cow::Owned(id.to_owned()), arrival: None, data: Some(Cow::Owned(data)) }
     }
 
-    /// Takes an event in with an API that accepts everything. Returns all bodies, the results and the totals.
-    fn deliver(settings: &Settings, records: Vec<Record<'static>>) -> (Vec<String>, Vec<Verdict>, Totals) {
+    /// Takes an event in with an API that accepts everything. Returns all bodies, the results and the counts.
+    fn deliver(settings: &Settings, records: Vec<Record<'static>>) -> (Vec<String>, Vec<Verdict>, Counts) {
         let event = FirehoseEvent { records };
         let mut intake = Intake::new(settings, &event);
         let mut buffers = Buffers::default();
@@ -501,9 +503,9 @@ mod tests {
         while let Some(batch) = intake.flush() {
             accept(&mut intake, batch);
         }
-        let (response, totals) = intake.settle(&event);
+        let (response, counts) = intake.settle(&event);
         assert!(response.records.iter().map(|answer| &answer.id).eq(event.records.iter().map(|record| &record.id)));
-        (bodies, response.records.iter().map(|answer| answer.result).collect(), totals)
+        (bodies, response.records.iter().map(|answer| answer.result).collect(), counts)
     }
 
     /// The messages of all events in bodies.
@@ -579,13 +581,13 @@ mod tests {
             record_of(&format!("3{FAULT} open"), "g", &own(&["d"])),
             record_of("4", "g", &own(&["e"])),
         ];
-        let (bodies, results, totals) = deliver(&settings("", ""), records);
+        let (bodies, results, counts) = deliver(&settings("", ""), records);
         // What was read before the fault is delivered, as it may have been handed over already.
         assert_eq!(messages(&bodies), ["a", "b", "c", "e"]);
         let (ok, failed) = (Verdict::Dropped, Verdict::ProcessingFailed);
         assert_eq!(results, [ok, failed, failed, ok]);
-        assert_eq!((totals.panics, totals.records_failed, totals.records_unreadable), (2, 2, 0));
-        assert_eq!(totals.lines, totals.lines_delivered + totals.lines_failed);
+        assert_eq!((counts.panics, counts.records_failed, 0), (2, 2, 0));
+        assert_eq!(counts.lines, counts.lines_delivered + counts.lines_failed);
     }
 
     #[test]
@@ -597,11 +599,11 @@ mod tests {
             record_of("3", EXECUTIONS, &own(&[&fault])),
             record_of("4", "g", &own(&["e"])),
         ];
-        let (bodies, results, totals) = deliver(&settings("", ""), records);
+        let (bodies, results, counts) = deliver(&settings("", ""), records);
         assert_eq!(messages(&bodies).len(), 2);
         let (ok, failed) = (Verdict::Dropped, Verdict::ProcessingFailed);
         assert_eq!(results, [failed, ok, failed, ok]);
-        assert_eq!((totals.panics, totals.lines_failed), (1, 3));
+        assert_eq!((counts.panics, counts.lines_failed), (1, 3));
     }
 
     #[test]
@@ -620,9 +622,9 @@ mod tests {
     #[test]
     fn a_panic_in_the_answer_fails_every_record() {
         let records = vec![record_of(&format!("{FAULT} settle"), "g", &own(&["a"])), record_of("2", "g", &own(&["b"]))];
-        let (_, results, totals) = deliver(&settings("ARCHIVE", "structured"), records);
+        let (_, results, counts) = deliver(&settings("ARCHIVE", "structured"), records);
         assert_eq!(results, [Verdict::ProcessingFailed; 2]);
-        assert_eq!((totals.panics, totals.records, totals.records_failed, totals.lines_failed), (1, 2, 2, 2));
+        assert_eq!((counts.panics, counts.records, counts.records_failed, counts.lines_failed), (1, 2, 2, 2));
     }
 
     #[test]
@@ -634,10 +636,10 @@ mod tests {
             for group in ["g", EXECUTIONS] {
                 let line = if group == "g" { line.clone() } else { format!("(r-1) {line}") };
                 let records = vec![record_of("1", group, &own(&["a", &line, "b"])), record_of("2", "g", &own(&["c"]))];
-                let (bodies, results, totals) = deliver(&settings("", ""), records);
+                let (bodies, results, counts) = deliver(&settings("", ""), records);
                 assert_eq!(messages(&bodies), ["a", "b", "c"]);
                 assert_eq!(results, [Verdict::ProcessingFailed, Verdict::Dropped]);
-                assert_eq!((totals.events_oversized, totals.lines, totals.lines_failed), (1, 4, 3));
+                assert_eq!((counts.events_failed, counts.lines, counts.lines_failed), (1, 4, 3));
             }
         }
     }
@@ -669,9 +671,9 @@ mod tests {
             let envelope = format!(r#"{{"messageType":"DATA_MESSAGE","logEvents":[{event}]}}"#);
             let data = BASE64.encode_to_string(envelope.replace(place, &"x".repeat(length)));
             let record = Record { data: Some(Cow::Owned(data)), ..record_of("1", "g", &[]) };
-            let (_, results, totals) = deliver(&settings("", ""), vec![record]);
+            let (_, results, counts) = deliver(&settings("", ""), vec![record]);
             assert_eq!(results == [Verdict::Dropped], fits, "{place} {length}");
-            assert_eq!(totals.events_oversized, usize::from(!fits));
+            assert_eq!(counts.events_failed, usize::from(!fits));
         }
     }
 
@@ -682,9 +684,9 @@ mod tests {
             .collect();
         let records: Vec<_> =
             lines.chunks(10).zip(1..).map(|(lines, id)| record_of(&id.to_string(), EXECUTIONS, lines)).collect();
-        let (bodies, results, totals) = deliver(&settings("", ""), records);
+        let (bodies, results, counts) = deliver(&settings("", ""), records);
         assert_eq!((bodies.len(), results), (40, vec![Verdict::Dropped; 4]));
-        assert!((20..30).contains(&totals.requests_released_early), "{}", totals.requests_released_early);
+        assert!((20..30).contains(&counts.requests_released_early), "{}", counts.requests_released_early);
     }
 
     #[test]
@@ -734,11 +736,11 @@ mod tests {
                 let group = if *is_execution { EXECUTIONS } else { "g" };
                 record_of(&format!("{index}{fault}"), group, &lines.iter().map(line).collect::<Vec<_>>())
             }).collect();
-            let (bodies, results, totals) = deliver(&settings, event);
+            let (bodies, results, counts) = deliver(&settings, event);
             let told = messages(&bodies);
             prop_assert!(told.iter().all(|text| !text.contains(FAULT)));
-            prop_assert_eq!(totals.lines, totals.lines_delivered + totals.lines_failed);
-            prop_assert_eq!(totals.records, totals.records_ok + totals.records_dropped + totals.records_failed);
+            prop_assert_eq!(counts.lines, counts.lines_delivered + counts.lines_failed);
+            prop_assert_eq!(counts.records, counts.records_ok + counts.records_dropped + counts.records_failed);
             // A request that one record's line has torn fails every record that gave it a line.
             let torn: Vec<u8> = records.iter().filter(|record| record.0 && !record.1)
                 .flat_map(|record| &record.2).filter(|line| line.1 == 0).map(|line| line.0).collect();

@@ -7,6 +7,7 @@ use base64_simd::STANDARD as BASE64;
 use tracing::{error, warn};
 
 use crate::batch::{Oversized, Share};
+use crate::counts::Counts;
 use crate::firehose::{Answer, FirehoseEvent, FirehoseResponse, MAX_RESPONSE_BYTES, Record, Verdict};
 use crate::log::Brief;
 use crate::subscription::DecodeError;
@@ -27,54 +28,19 @@ struct Account {
     own: bool,
 }
 
-/// What an invocation did, in numbers: the summary line and the metrics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Records of the event.
-    pub records: usize,
-    /// Records answered `Ok`.
-    pub records_ok: usize,
-    /// Records answered `Dropped`.
-    pub records_dropped: usize,
-    /// Records answered `ProcessingFailed`.
-    pub records_failed: usize,
-    /// Records with events of the function's own log group, which are not forwarded.
-    pub records_own: usize,
-    /// Records that cannot be read.
-    pub records_unreadable: usize,
-    /// Records that were not read, or not to their end, because the invocation's time was over.
-    pub records_unread: usize,
-    /// Bytes of the records, base64 undone.
-    pub bytes_received: usize,
-    /// Bytes of the text that they held.
-    pub bytes_decoded: usize,
-    /// The earliest time of a line, in milliseconds since the Unix epoch.
-    pub oldest: Option<i64>,
-    /// Lines read.
-    pub lines: usize,
-    /// Lines of records whose lines were all delivered.
-    pub lines_delivered: usize,
-    /// Lines of records that failed.
-    pub lines_failed: usize,
-    /// Lines that no format took.
-    pub lines_unparsed: usize,
-    /// Events that are larger than a body may be.
-    pub events_oversized: usize,
-    /// Faults of the function's own code that cost a record.
-    pub panics: usize,
-    /// Requests of execution logs that left before all records were read, as they took too much memory.
-    pub requests_released_early: usize,
-    /// Archives that were left out because the answer would have been too large.
-    pub archives_omitted: usize,
-    /// Originals that were left out because the answer would have been too large.
-    pub originals_omitted: usize,
-}
-
 /// The books of one invocation.
 pub struct Ledger<'a> {
     records: &'a [Record<'a>],
     accounts: Vec<Account>,
-    totals: Totals,
+    counts: Counts,
+    /// The earliest time of a line, in milliseconds since the Unix epoch.
+    oldest: Option<i64>,
+    /// Records that cannot be read.
+    unreadable: usize,
+    /// Records that were not read, or not to their end, because the invocation's time was over.
+    unread: usize,
+    /// Events that are larger than a body may be.
+    oversized: usize,
 }
 
 impl<'a> Ledger<'a> {
@@ -82,8 +48,15 @@ impl<'a> Ledger<'a> {
     #[must_use]
     pub fn open(event: &'a FirehoseEvent<'a>) -> Self {
         let records = event.records.as_slice();
-        let totals = Totals { records: records.len(), ..Totals::default() };
-        Self { records, accounts: vec![Account::default(); records.len()], totals }
+        Self {
+            records,
+            accounts: vec![Account::default(); records.len()],
+            counts: Counts { records: records.len(), ..Counts::default() },
+            oldest: None,
+            unreadable: 0,
+            unread: 0,
+            oversized: 0,
+        }
     }
 
     /// Returns Firehose's name for the record at this index, as much of it as the log shows.
@@ -94,25 +67,25 @@ impl<'a> Ledger<'a> {
 
     /// Enters the size of a record that was decoded: its bytes, and those of the text in it.
     pub fn decoded(&mut self, bytes: usize, text: usize) {
-        self.totals.bytes_received += bytes;
-        self.totals.bytes_decoded += text;
+        self.counts.bytes_received += bytes;
+        self.counts.bytes_decoded += text;
     }
 
     /// Enters a line that was read from a record, and its time.
     pub fn line(&mut self, record: usize, timestamp: i64) {
-        self.totals.lines += 1;
-        self.totals.oldest = Some(self.totals.oldest.map_or(timestamp, |oldest| oldest.min(timestamp)));
+        self.counts.lines += 1;
+        self.oldest = Some(self.oldest.map_or(timestamp, |oldest| oldest.min(timestamp)));
         self.account(record).read += 1;
     }
 
     /// Enters that no format took the line that was read last.
     pub fn unparsed(&mut self) {
-        self.totals.lines_unparsed += 1;
+        self.counts.lines_unparsed += 1;
     }
 
     /// Enters a request that leaves before all records are read, as open requests take too much memory.
     pub fn released_early(&mut self) {
-        self.totals.requests_released_early += 1;
+        self.counts.requests_released_early += 1;
     }
 
     /// Enters an envelope of the function's own log group: nothing of it is to be delivered.
@@ -122,8 +95,8 @@ impl<'a> Ledger<'a> {
 
     /// Enters a record that cannot be read.
     pub fn unreadable(&mut self, record: usize, error: &DecodeError) {
-        self.totals.records_unreadable += 1;
-        if self.totals.records_unreadable <= MAX_LOGGED {
+        self.unreadable += 1;
+        if self.unreadable <= MAX_LOGGED {
             error!(record, record_id = %self.record_id(record), reason = %error, "record kept: it cannot be read");
         }
         self.account(record).unreadable = true;
@@ -141,8 +114,8 @@ impl<'a> Ledger<'a> {
     }
 
     fn panicked(&mut self, record: usize) {
-        self.totals.panics += 1;
-        if self.totals.panics <= MAX_LOGGED {
+        self.counts.panics += 1;
+        if self.counts.panics <= MAX_LOGGED {
             error!(record, record_id = %self.record_id(record), "record kept: a fault of the function's own");
         }
     }
@@ -154,17 +127,18 @@ impl<'a> Ledger<'a> {
 
     /// Enters a record that is not read to its end, because the invocation's time is over.
     pub fn unread(&mut self, record: usize) {
-        if self.totals.records_unread == 0 {
+        if self.unread == 0 {
             error!(record, "records kept from this one on: no time left");
         }
-        self.totals.records_unread += 1;
+        self.unread += 1;
         self.account(record).unreadable = true;
     }
 
     /// Enters an event that fits into no body: its lines stay undelivered.
     pub fn oversized(&mut self, id: &str, log_group: &str, shares: &[Share], error: &Oversized) {
-        self.totals.events_oversized += 1;
-        if self.totals.events_oversized <= MAX_LOGGED {
+        self.oversized += 1;
+        self.counts.events_failed += 1;
+        if self.oversized <= MAX_LOGGED {
             let record = shares.first().expect("every event carries a line").record;
             error!(
                 id = %Brief(id),
@@ -184,10 +158,16 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Returns what an invocation did so far.
+    /// Returns what was counted so far.
     #[must_use]
-    pub fn totals(&self) -> Totals {
-        self.totals
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Returns the earliest time of a line, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn oldest(&self) -> Option<i64> {
+        self.oldest
     }
 
     fn account(&mut self, record: usize) -> &mut Account {
@@ -196,22 +176,21 @@ impl<'a> Ledger<'a> {
 
     /// Says how many failures of each kind were not logged one by one.
     fn log_others(&self) {
-        let Totals { records_unreadable, events_oversized, panics, .. } = self.totals;
-        if let others @ 1.. = records_unreadable.saturating_sub(MAX_LOGGED) {
-            error!(others, "further records kept: they cannot be read");
-        }
-        if let others @ 1.. = events_oversized.saturating_sub(MAX_LOGGED) {
-            error!(others, "further records kept: events of them are too large");
-        }
-        if let others @ 1.. = panics.saturating_sub(MAX_LOGGED) {
-            error!(others, "further records kept: faults of the function's own");
+        for (count, what) in [
+            (self.unreadable, "they cannot be read"),
+            (self.oversized, "events of them are too large"),
+            (self.counts.panics, "faults of the function's own"),
+        ] {
+            if let others @ 1.. = count.saturating_sub(MAX_LOGGED) {
+                error!(others, "further records kept: {what}");
+            }
         }
     }
 
     /// Closes the books: one verdict for each record, and an answer that stays under its limit.
     ///
     /// `archive` returns what Firehose is to keep of a delivered record, if anything.
-    pub fn settle(mut self, mut archive: impl FnMut(usize) -> Option<Vec<u8>>) -> (FirehoseResponse, Totals) {
+    pub fn settle(mut self, mut archive: impl FnMut(usize) -> Option<Vec<u8>>) -> (FirehoseResponse, Counts) {
         self.log_others();
         let mut room = Room::new();
         let mut answers = Vec::with_capacity(self.records.len());
@@ -219,9 +198,9 @@ impl<'a> Ledger<'a> {
             debug_assert!(account.accepted <= account.read, "a line is accepted once");
             let failed = account.unreadable || account.accepted != account.read;
             let (verdict, lines) = if failed {
-                (Verdict::ProcessingFailed, &mut self.totals.lines_failed)
+                (Verdict::ProcessingFailed, &mut self.counts.lines_failed)
             } else {
-                (Verdict::Dropped, &mut self.totals.lines_delivered)
+                (Verdict::Dropped, &mut self.counts.lines_delivered)
             };
             *lines += account.read;
             // Where not even the bare answers fit, Firehose keeps what is left unanswered, as it does what has failed.
@@ -229,7 +208,7 @@ impl<'a> Ledger<'a> {
                 answers.push(Answer { id: record.id.clone().into_owned(), result: verdict, data: None });
             }
         }
-        debug_assert_eq!(self.totals.lines, self.totals.lines_delivered + self.totals.lines_failed);
+        debug_assert_eq!(self.counts.lines, self.counts.lines_delivered + self.counts.lines_failed);
 
         // Originals come first: an archive that is left out is a copy less, not a record less.
         for (answer, record) in answers.iter_mut().zip(self.records) {
@@ -239,7 +218,7 @@ impl<'a> Ledger<'a> {
                 if room.take(Answer::data_bytes(data.len())) {
                     answer.data = Some(data.clone().into_owned());
                 } else {
-                    self.totals.originals_omitted += 1;
+                    self.counts.originals_omitted += 1;
                 }
             }
         }
@@ -252,26 +231,26 @@ impl<'a> Ledger<'a> {
                     answer.result = Verdict::Ok;
                     answer.data = Some(BASE64.encode_to_string(&data));
                 } else {
-                    self.totals.archives_omitted += 1;
+                    self.counts.archives_omitted += 1;
                 }
             }
         }
         self.count(&answers);
-        (FirehoseResponse { records: answers }, self.totals)
+        (FirehoseResponse { records: answers }, self.counts)
     }
 
     fn count(&mut self, answers: &[Answer]) {
-        self.totals.records_own = self.accounts.iter().filter(|account| account.own).count();
+        self.counts.records_own = self.accounts.iter().filter(|account| account.own).count();
         let of = |verdict| answers.iter().filter(|answer| answer.result == verdict).count();
-        self.totals.records_ok = of(Verdict::Ok);
-        self.totals.records_dropped = of(Verdict::Dropped);
-        self.totals.records_failed = of(Verdict::ProcessingFailed);
-        if answers.len() < self.totals.records {
+        self.counts.records_ok = of(Verdict::Ok);
+        self.counts.records_dropped = of(Verdict::Dropped);
+        self.counts.records_failed = of(Verdict::ProcessingFailed);
+        if answers.len() < self.counts.records {
             warn!(
-                records = self.totals.records - answers.len(),
+                records = self.counts.records - answers.len(),
                 "records kept: the answer has no room for their verdicts"
             );
-            self.totals.records_failed += self.totals.records - answers.len();
+            self.counts.records_failed += self.counts.records - answers.len();
         }
     }
 }
@@ -330,11 +309,11 @@ mod tests {
             ledger.line(record, 0);
         }
         ledger.accepted([Share { record: 0, lines: 2 }, Share { record: 1, lines: 1 }].into_iter());
-        let (response, totals) = ledger.settle(|_| None);
+        let (response, counts) = ledger.settle(|_| None);
         assert_eq!(results(&response), [Verdict::Dropped, Verdict::ProcessingFailed, Verdict::Dropped]);
         assert_eq!(response.records[1].data.as_deref(), Some("AAAA"));
         assert_eq!((response.records[0].data.as_ref(), response.records[2].data.as_ref()), (None, None));
-        assert_eq!((totals.lines, totals.lines_delivered, totals.lines_failed), (4, 2, 2));
+        assert_eq!((counts.lines, counts.lines_delivered, counts.lines_failed), (4, 2, 2));
     }
 
     #[test]
@@ -342,9 +321,9 @@ mod tests {
         let event = event(&[4, 4]);
         let mut ledger = Ledger::open(&event);
         ledger.unreadable(0, &DecodeError::Gzip);
-        let (response, totals) = ledger.settle(|_| None);
+        let (response, counts) = ledger.settle(|_| None);
         assert_eq!(results(&response), [Verdict::ProcessingFailed, Verdict::Dropped]);
-        assert_eq!((totals.records_failed, totals.records_dropped), (1, 1));
+        assert_eq!((counts.records_failed, counts.records_dropped), (1, 1));
     }
 
     #[test]
@@ -363,11 +342,11 @@ mod tests {
         let event = event(&[4_000_000, 4_000_000, 2_000_000]);
         let mut ledger = Ledger::open(&event);
         (0..3).for_each(|record| ledger.unreadable(record, &DecodeError::Base64));
-        let (response, totals) = ledger.settle(|_| None);
+        let (response, counts) = ledger.settle(|_| None);
         assert_eq!(results(&response), [Verdict::ProcessingFailed; 3]);
         let kept: Vec<bool> = response.records.iter().map(|answer| answer.data.is_some()).collect();
         assert_eq!(kept, [true, false, true]);
-        assert_eq!(totals.originals_omitted, 1);
+        assert_eq!(counts.originals_omitted, 1);
     }
 
     #[test]
@@ -393,18 +372,18 @@ mod tests {
         ledger.line(0, 0);
         ledger.accepted(std::iter::once(Share { record: 0, lines: 1 }));
         ledger.unreadable(1, &DecodeError::Base64);
-        let (response, totals) = ledger.settle(|_| Some(vec![0; 2_000_000]));
+        let (response, counts) = ledger.settle(|_| Some(vec![0; 2_000_000]));
         assert_eq!(results(&response), [Verdict::Dropped, Verdict::ProcessingFailed]);
-        assert_eq!((totals.archives_omitted, totals.originals_omitted), (1, 0));
+        assert_eq!((counts.archives_omitted, counts.originals_omitted), (1, 0));
     }
 
     #[test]
     fn an_answer_stays_under_the_limit_even_without_data() {
         let records = 200_000;
         let event = event(&vec![0; records]);
-        let (response, totals) = Ledger::open(&event).settle(|_| None);
+        let (response, counts) = Ledger::open(&event).settle(|_| None);
         assert!(size(&response) < MAX_RESPONSE_BYTES);
-        assert_eq!(totals.records_dropped + totals.records_failed, records);
+        assert_eq!(counts.records_dropped + counts.records_failed, records);
     }
 
     proptest! {
@@ -422,11 +401,11 @@ mod tests {
                     ledger.unreadable(record, &DecodeError::Base64);
                 }
             }
-            let (response, totals) = ledger.settle(|_| Some(vec![0; archive]));
+            let (response, counts) = ledger.settle(|_| Some(vec![0; archive]));
 
             prop_assert!(size(&response) < MAX_RESPONSE_BYTES);
-            prop_assert_eq!(totals.lines, totals.lines_delivered + totals.lines_failed);
-            prop_assert_eq!(totals.records, totals.records_ok + totals.records_dropped + totals.records_failed);
+            prop_assert_eq!(counts.lines, counts.lines_delivered + counts.lines_failed);
+            prop_assert_eq!(counts.records, counts.records_ok + counts.records_dropped + counts.records_failed);
             prop_assert_eq!(response.records.len(), accounts.len());
             for ((answer, record), (read, accepted, unreadable, _)) in response.records.iter().zip(&event.records).zip(&accounts) {
                 prop_assert_eq!(&answer.id, &record.id);

@@ -14,6 +14,7 @@
 //! `retry`, is plain functions over data: no clock, no environment, no socket.
 
 pub mod config;
+pub mod counts;
 pub mod log;
 pub mod secret;
 
@@ -40,5 +41,4 @@ pub mod retry;
 pub mod token;
 
 pub mod forwarder;
-pub mod metrics;
 pub mod summary;

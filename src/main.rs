@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use apigw_log_forwarder::client::{Client, ClientError, Reuse};
 use apigw_log_forwarder::config::{Settings, SettingsError};
+use apigw_log_forwarder::counts::Counts;
 use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse};
 use apigw_log_forwarder::forwarder::Forwarder;
-use apigw_log_forwarder::ledger::Totals;
 use apigw_log_forwarder::log::{self, Form, Log};
 use apigw_log_forwarder::retry::{self, Deadline};
 use apigw_log_forwarder::summary::Summary;
@@ -69,10 +69,10 @@ async fn handle(
     let handled = forwarder.handle(&records, i64::try_from(now).unwrap_or(i64::MAX), deadline);
     let (response, mut summary) = AssertUnwindSafe(handled).catch_unwind().await.unwrap_or_else(|_| {
         let failed = records.records.len();
-        let totals = Totals { records: failed, records_failed: failed, panics: 1, ..Totals::default() };
-        (FirehoseResponse::all_failed(&records), Summary { totals, ..Summary::default() })
+        let counts = Counts { records: failed, records_failed: failed, panics: 1, ..Counts::default() };
+        (FirehoseResponse::all_failed(&records), Summary { counts, ..Summary::default() })
     });
-    summary.log_lines_omitted = log.begin();
+    summary.counts.log_lines_omitted = log.begin();
     summary.log();
     let metrics = forwarder.metrics(&summary, now);
     write_out(format!("{metrics}\n").as_bytes());

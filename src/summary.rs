@@ -1,61 +1,100 @@
-//! What an invocation did: one structured log line.
+//! What an invocation did: one structured line of the log, and one of CloudWatch embedded metrics, from which CloudWatch makes
+//! metrics.
+//!
+//! Written with serde rather than a metrics crate: the set is fixed and there is one line an invocation, while such crates
+//! bring queues and threads that a process which is frozen between events had better not have.
+//!
+//! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use std::time::Duration;
 
-use tracing::info;
+use serde_json::{Map, Value, json};
 
-use crate::delivery::DeliveryCounts;
-use crate::ledger::Totals;
-use crate::token::TokenCounts;
+use crate::counts::{Counts, Unit};
+
+/// The one dimension: the name of the function.
+const DIMENSION: &str = "FunctionName";
 
 /// What an invocation did, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// From the books.
-    pub totals: Totals,
-    /// From the deliveries.
-    pub delivery: DeliveryCounts,
-    /// From the token's source.
-    pub token: TokenCounts,
+    /// What was counted.
+    pub counts: Counts,
     /// Age of the oldest line at the invocation.
     pub oldest_age: Option<Duration>,
     /// Time in which nothing was left to do but wait for answers.
     pub waited: Duration,
     /// From the event's arrival to its answer.
     pub took: Duration,
-    /// Lines of the log that were left out, as there were too many.
-    pub log_lines_omitted: usize,
-    /// Whether it was the environment's first.
-    pub cold_start: bool,
 }
 
 impl Summary {
     /// Writes the summary line.
     pub fn log(&self) {
-        let Self { totals, delivery, token, oldest_age, waited, took, log_lines_omitted, cold_start } = self;
-        info!(
-            records = totals.records,
-            records_ok = totals.records_ok,
-            records_dropped = totals.records_dropped,
-            records_failed = totals.records_failed,
-            lines = totals.lines,
-            lines_delivered = totals.lines_delivered,
-            lines_failed = totals.lines_failed,
-            lines_unparsed = totals.lines_unparsed,
-            events_accepted = delivery.events_accepted,
-            events_failed = delivery.events_failed,
-            bodies_accepted = delivery.bodies_accepted,
-            attempts = delivery.attempts,
-            bytes_sent = delivery.bytes_sent,
-            token_requests = token.requests,
-            token_store_reads = token.store_reads,
-            bytes_decoded = totals.bytes_decoded,
-            oldest_age_ms = oldest_age.map(|age| age.as_millis()),
-            waited_ms = waited.as_millis(),
-            took_ms = took.as_millis(),
-            log_lines_omitted,
-            cold_start,
-            "invocation settled"
+        let Self { counts, oldest_age, waited, took } = self;
+        counts.log(oldest_age.map(|age| age.as_millis()), waited.as_millis(), took.as_millis());
+    }
+
+    /// Makes the line of metrics of an invocation at `now`, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn metrics(&self, namespace: &str, function_name: &str, now: u64) -> String {
+        let metrics: Vec<_> = self.counted().chain(self.timed()).collect();
+        let definitions: Vec<Value> =
+            metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")})).collect();
+        let directive = json!({"Namespace": namespace, "Dimensions": [[DIMENSION]], "Metrics": definitions});
+        let mut line = Map::new();
+        line.insert("_aws".to_owned(), json!({"Timestamp": now, "CloudWatchMetrics": [directive]}));
+        line.insert(DIMENSION.to_owned(), function_name.into());
+        line.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+        Value::Object(line).to_string()
+    }
+
+    fn counted(&self) -> impl Iterator<Item = (&'static str, Unit, Value)> {
+        self.counts.metrics().map(|(name, unit, value)| (name, unit, value.into()))
+    }
+
+    /// The times. What is not known in an invocation is left out.
+    fn timed(&self) -> impl Iterator<Item = (&'static str, Unit, Value)> {
+        let times = [
+            ("DecodeTime", Some(self.took.saturating_sub(self.waited))),
+            ("DeliverTime", Some(self.waited)),
+            ("Duration", Some(self.took)),
+            ("OldestEventAge", self.oldest_age),
+        ];
+        times
+            .into_iter()
+            .filter_map(|(name, time)| Some((name, Unit::Milliseconds, (time?.as_micros() as f64 / 1000.0).into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_defines_every_metric_that_it_holds() {
+        let summary = Summary {
+            took: Duration::from_micros(12_345),
+            oldest_age: Some(Duration::from_secs(61)),
+            counts: Counts { cold_start: 1, ..Counts::default() },
+            ..Summary::default()
+        };
+        let line: Value = serde_json::from_str(&summary.metrics("Ns", "fn", 1_795_287_540_123)).expect("JSON");
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(line["_aws"]["Timestamp"], 1_795_287_540_123_u64);
+        assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!("Ns"), &json!([["FunctionName"]])));
+        assert_eq!(
+            (&line["FunctionName"], &line["Duration"], &line["ColdStart"]),
+            (&json!("fn"), &json!(12.345), &json!(1))
         );
+        assert_eq!(line["OldestEventAge"], 61_000.0);
+
+        let members = line.as_object().expect("an object");
+        let definitions = directive["Metrics"].as_array().expect("a list");
+        // The limit of a directive is 100.
+        assert!(definitions.len() == members.len() - 2 && definitions.len() <= 100);
+        for definition in definitions {
+            assert!(members.get(definition["Name"].as_str().expect("a name")).is_some_and(Value::is_number));
+        }
     }
 }

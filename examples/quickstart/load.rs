@@ -100,11 +100,11 @@ impl Load {
 
 impl Series {
     fn add(&mut self, invocation: &Invocation) {
-        let delivery = &invocation.summary.delivery;
+        let counts = &invocation.summary.counts;
         self.times.push(invocation.took);
-        self.events += delivery.events_accepted;
-        self.posts += delivery.attempts;
-        self.decoded += invocation.summary.totals.bytes_decoded;
+        self.events += counts.events_accepted;
+        self.posts += counts.attempts;
+        self.decoded += counts.bytes_decoded;
     }
 
     fn extend(&mut self, other: &Self) {

@@ -111,16 +111,16 @@ struct Row {
 
 impl Row {
     fn of(input: &Input, invocation: &Invocation) -> Self {
-        let (totals, delivery) = (&invocation.summary.totals, &invocation.summary.delivery);
+        let counts = &invocation.summary.counts;
         Self {
-            ok: totals.records_ok,
-            dropped: totals.records_dropped,
-            failed: totals.records_failed,
-            events: delivery.events_accepted,
-            posts: delivery.attempts,
+            ok: counts.records_ok,
+            dropped: counts.records_dropped,
+            failed: counts.records_failed,
+            events: counts.events_accepted,
+            posts: counts.attempts,
             payload: input.payload.len(),
-            decoded: totals.bytes_decoded,
-            sent: delivery.bytes_sent,
+            decoded: counts.bytes_decoded,
+            sent: counts.bytes_sent,
             took: invocation.took,
         }
     }
@@ -170,15 +170,15 @@ pub(crate) fn verdicts(inputs: &[Input], surprises: &[Surprise<'_>], out: &mut i
 /// Says what the token cost.
 pub(crate) fn token(invocations: &[Invocation], out: &mut impl Write) -> io::Result<()> {
     let sum = |count: fn(&Invocation) -> usize| invocations.iter().map(count).sum::<usize>();
-    let requests = sum(|invocation| invocation.summary.token.requests);
-    let reads = sum(|invocation| invocation.summary.token.store_reads);
+    let requests = sum(|invocation| invocation.summary.counts.token_requests);
+    let reads = sum(|invocation| invocation.summary.counts.token_store_reads);
     writeln!(
         out,
         "The token cost {} to its endpoint and {} of the store, for {} and {}.",
         plural(requests, "request"),
         plural(reads, "read"),
         plural(invocations.len(), "invocation"),
-        plural(sum(|invocation| invocation.summary.delivery.attempts), "POST"),
+        plural(sum(|invocation| invocation.summary.counts.attempts), "POST"),
     )
 }
 

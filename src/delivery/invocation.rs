@@ -3,63 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
-
 use super::DeliveryError;
 use super::health::{Health, Memory};
+use crate::counts::Counts;
 use crate::retry::Deadline;
 use crate::token::{Bearer, TokenError};
-
-/// What the deliveries of one invocation have met, in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DeliveryCounts {
-    /// Bodies that were accepted.
-    pub bodies_accepted: usize,
-    /// Events that were accepted.
-    pub events_accepted: usize,
-    /// Events that were not.
-    pub events_failed: usize,
-    /// Requests that were sent.
-    pub attempts: usize,
-    /// Bytes of the bodies of those requests, as sent.
-    pub bytes_sent: usize,
-    /// Answers 2xx.
-    pub answers_2xx: usize,
-    /// Answers 401.
-    pub answers_401: usize,
-    /// Answers 403.
-    pub answers_403: usize,
-    /// Answers 413.
-    pub answers_413: usize,
-    /// Answers 429.
-    pub answers_429: usize,
-    /// Answers 4xx that are none of these.
-    pub answers_4xx: usize,
-    /// Answers 5xx.
-    pub answers_5xx: usize,
-    /// Answers of another class.
-    pub answers_other: usize,
-    /// Requests that met a failing connection or no answer in time.
-    pub connection_failures: usize,
-    /// Batches whose delivery has panicked.
-    pub panics: usize,
-}
-
-impl DeliveryCounts {
-    /// Counts an answer.
-    pub(super) fn answer(&mut self, status: StatusCode) {
-        *match status.as_u16() {
-            200..=299 => &mut self.answers_2xx,
-            401 => &mut self.answers_401,
-            403 => &mut self.answers_403,
-            413 => &mut self.answers_413,
-            429 => &mut self.answers_429,
-            400..=499 => &mut self.answers_4xx,
-            500..=599 => &mut self.answers_5xx,
-            _ => &mut self.answers_other,
-        } += 1;
-    }
-}
 
 /// One invocation.
 #[derive(Debug)]
@@ -70,7 +18,7 @@ pub struct Invocation {
     pub(super) health: Cell<Health>,
     /// Why no batch can have a token any more.
     no_token: RefCell<Option<DeliveryError>>,
-    counts: Cell<DeliveryCounts>,
+    counts: Cell<Counts>,
     /// Failures that were logged one by one.
     pub(super) failures_logged: Cell<usize>,
     /// Attempts after the first that were logged one by one.
@@ -110,11 +58,11 @@ impl Invocation {
 
     /// Returns what was met so far.
     #[must_use]
-    pub fn counts(&self) -> DeliveryCounts {
+    pub fn counts(&self) -> Counts {
         self.counts.get()
     }
 
-    pub(super) fn count(&self, change: impl FnOnce(&mut DeliveryCounts)) {
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
         let mut counts = self.counts.get();
         change(&mut counts);
         self.counts.set(counts);

@@ -23,7 +23,7 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use thiserror::Error;
 use tracing::{debug, error, warn};
 
-pub use self::invocation::{DeliveryCounts, Invocation};
+pub use self::invocation::Invocation;
 pub use self::verdict::{Action, NotAccepted, classify};
 
 use self::health::{Health, MAX_FRUITLESS, Memory};
@@ -31,6 +31,7 @@ use self::verdict::MAX_CHECKED_ANSWER;
 use crate::batch::Batch;
 use crate::client::{Answer, BodyError, Client, Reuse, SETTLING, SendError};
 use crate::config::{DeliverySettings, PayloadEncoding};
+use crate::counts::Counts;
 use crate::log::Brief;
 use crate::redact::Redactor;
 use crate::retry::{self, Deadline};
@@ -155,7 +156,7 @@ impl Delivery {
     }
 
     /// Ends an invocation: how the API fared is remembered. Returns what was met.
-    pub fn end(&self, invocation: &Invocation) -> DeliveryCounts {
+    pub fn end(&self, invocation: &Invocation) -> Counts {
         self.memory.set(invocation.health.get().end(invocation.before, Instant::now()));
         invocation.counts()
     }
@@ -323,7 +324,7 @@ impl Delivery {
         invocation.note(Health::asked);
         let met = match Box::pin(self.client.send(request, timeout, reuse)).await {
             Ok(answer) => {
-                invocation.count(|counts| counts.answer(answer.status));
+                invocation.count(|counts| *counts.answers(answer.status) += 1);
                 debug!(status = answer.status.as_u16(), took_ms = start.elapsed().as_millis(), "the API has answered");
                 self.judge(answer, timeout.saturating_sub(start.elapsed())).await
             }

@@ -11,6 +11,7 @@ use super::cool_down;
 use super::pacer::Pacer;
 use super::renewal::Hold;
 use super::store::{Credentials, StoreError};
+use crate::counts::Counts;
 
 /// Reads that are kept for what follows a cool-down: fewer left, and it is not looked for its early end.
 const KEPT_READS: u8 = 3;
@@ -44,6 +45,8 @@ pub(super) struct Memory {
     /// What the lock of a version is to say to the others, in epoch seconds, if that is still to be written.
     pub(super) untold: Option<(i64, i64)>,
     pub(super) pacer: Pacer,
+    /// What was done since the last invocation was summed up.
+    pub(super) counts: Counts,
     /// No early renewal before this time, in epoch seconds.
     pub(super) next_early: i64,
     /// No write of the token before this time, in epoch seconds.

@@ -73,7 +73,6 @@ mod simulation;
 mod store;
 mod value;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -86,6 +85,7 @@ pub use self::store::{Action, Credentials, Found, Store, StoreError};
 pub use self::value::Token;
 
 use self::memory::Memory;
+use crate::counts::Counts;
 use crate::retry::Deadline;
 
 /// Shortest time between two tries to renew a token early, in seconds.
@@ -147,27 +147,6 @@ pub enum NoCredentials {
     Value,
 }
 
-/// What was done for tokens, in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TokenCounts {
-    /// Requests to the token endpoint that were begun.
-    pub requests: usize,
-    /// Renewals that failed.
-    pub failures: usize,
-    /// Reads of the store.
-    pub store_reads: usize,
-    /// Requests that the store refused or did not answer.
-    pub store_failures: usize,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicUsize,
-    failures: AtomicUsize,
-    store_reads: AtomicUsize,
-    store_failures: AtomicUsize,
-}
-
 /// The source of tokens of one environment.
 #[derive(Debug)]
 pub struct Tokens {
@@ -184,7 +163,6 @@ pub struct Tokens {
     turn: tokio::sync::Mutex<()>,
     /// Held by whoever writes.
     writing: tokio::sync::Mutex<()>,
-    counters: Counters,
 }
 
 /// Why a token is wanted.
@@ -223,7 +201,6 @@ impl Tokens {
             memory: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             writing: tokio::sync::Mutex::default(),
-            counters: Counters::default(),
         }
     }
 
@@ -283,7 +260,7 @@ impl Tokens {
                 }
             }
             Refusal::Failure(lock) => {
-                self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                self.memory().counts.token_failures += 1;
                 if let Some((version, dead_at)) = lock {
                     self.tell(version, dead_at, deadline).await;
                 }
@@ -370,14 +347,8 @@ impl Tokens {
 
     /// Returns what was counted since the last call.
     #[must_use]
-    pub fn take_counts(&self) -> TokenCounts {
-        let take = |counter: &AtomicUsize| counter.swap(0, Ordering::Relaxed);
-        TokenCounts {
-            requests: take(&self.counters.requests),
-            failures: take(&self.counters.failures),
-            store_reads: take(&self.counters.store_reads),
-            store_failures: take(&self.counters.store_failures),
-        }
+    pub fn take_counts(&self) -> Counts {
+        std::mem::take(&mut self.memory().counts)
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {

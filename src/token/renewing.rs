@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -172,10 +171,9 @@ impl Tokens {
             tokio::time::sleep(wait).await;
         }
         let now = self.now();
-        let may = self.memory().pacer.take(now);
-        if may {
-            self.counters.store_reads.fetch_add(1, Ordering::Relaxed);
-        }
+        let mut memory = self.memory();
+        let may = memory.pacer.take(now);
+        memory.counts.token_store_reads += usize::from(may);
         may
     }
 
@@ -302,8 +300,8 @@ impl Tokens {
         hold: Option<Hold>,
         deadline: Deadline,
     ) -> TokenError {
-        self.counters.failures.fetch_add(1, Ordering::Relaxed);
         let now = self.now();
+        self.memory().counts.token_failures += 1;
         let length = self.memory().fail(&error, retry_after, false, now);
         if let Some(Hold { version, .. }) = hold {
             self.tell(version, self.store.clock().seconds() + length, deadline).await;
@@ -361,7 +359,7 @@ impl Tokens {
             if hold.get().is_some_and(|hold| !hold.lives(self.moment(deadline))) {
                 return Ok(None);
             }
-            self.counters.requests.fetch_add(1, Ordering::Relaxed);
+            self.memory().counts.token_requests += 1;
             let request = Box::pin(self.endpoint.request(&credentials, self.store.clock(), deadline));
             let error = match self.while_holding(hold, deadline, request).await {
                 Ok(issued) => return Ok(Some(issued)),
@@ -484,8 +482,8 @@ impl Tokens {
         if let Err(error) = &outcome
             && *error != StoreError::Exists
         {
-            self.counters.store_failures.fetch_add(1, Ordering::Relaxed);
             let mut memory = self.memory();
+            memory.counts.token_store_failures += 1;
             if !memory.warned.contains(error) {
                 warn!(reason = %error, "Parameter Store: going on without it");
                 memory.warned.push(error.clone());
