@@ -74,7 +74,7 @@ pub fn deliver(settings: &Settings, records: Vec<Record<'_>>) -> Outcome {
     let mut events = 0;
     for batch in &batches {
         events += batch.len();
-        intake.ledger.accepted(batch.shares(0..batch.len()));
+        intake.ledger().accepted(batch.shares(0..batch.len()));
     }
     let bodies = batches.iter().map(|batch| batch.body(&(0..batch.len())).to_vec()).collect();
     let (response, totals) = intake.settle(&event);

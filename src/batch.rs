@@ -12,16 +12,8 @@ use ring::digest::{SHA256, digest};
 use thiserror::Error;
 
 use crate::config::PayloadFormat;
-use crate::event::hex;
-
-/// The lines of one record that an event carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    /// Index of the record in its Firehose event.
-    pub record: usize,
-    /// How many of its lines.
-    pub lines: usize,
-}
+use crate::head::Share;
+use crate::ids::hex;
 
 /// One event of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -92,16 +92,16 @@ impl Forwarder {
         let mut buffers = Buffers::default();
         for (index, record) in event.records.iter().enumerate() {
             if !is_known {
-                intake.ledger.unknown_formats(index);
+                intake.ledger().unknown_formats(index);
                 continue;
             }
             if invocation.is_over() {
-                intake.ledger.unread(index);
+                intake.ledger().unread(index);
                 continue;
             }
             let Some(mut reading) = intake.open(index, record, now, &mut buffers) else { continue };
             while let Some(batch) = intake.fill(&mut reading) {
-                deliveries.start(batch, &mut intake.ledger).await;
+                deliveries.start(batch, intake.ledger()).await;
                 if invocation.is_over() {
                     intake.leave(&reading);
                     break;
@@ -109,11 +109,11 @@ impl Forwarder {
             }
         }
         while let Some(batch) = intake.flush() {
-            deliveries.start(batch, &mut intake.ledger).await;
+            deliveries.start(batch, intake.ledger()).await;
         }
-        deliveries.finish(&mut intake.ledger).await;
+        deliveries.finish(intake.ledger()).await;
         let waited = deliveries.waited;
-        let oldest = intake.ledger.oldest();
+        let oldest = intake.ledger().oldest();
         let (response, mut counts) = intake.settle(event);
         if counts.records_own > 0 && !self.warned_of_own_group.swap(true, Ordering::Relaxed) {
             warn!(

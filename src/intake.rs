@@ -8,40 +8,42 @@
 //! undone, and the record is entered as failed like one that cannot be read.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::access_log::{AccessLog, Learned};
 use crate::archive::Archives;
-use crate::batch::{Batch, Limits, Oversized, Packer, Share};
+use crate::batch::{Batch, Limits, Oversized, Packer};
 use crate::config::{Archive, DeliverySettings, Settings};
 use crate::counts::Counts;
-use crate::event::{self, Head, Ids, Origin};
-use crate::execution_log::{Request, Stitcher, vended};
+use crate::execution_log::{Request, Stitcher};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
+use crate::head::{Head, Origin, Share, valid_timestamp};
+use crate::ids::Ids;
 use crate::json::{self, Str};
 use crate::ledger::Ledger;
+use crate::line::{Line, Read, Reader};
 use crate::subscription::{self, Buffers, Content, Envelopes, Events, Lines};
 
 /// Text of one event up to which it is read and written in any case: the memory for it is always there. A longer one is first
 /// measured: if it cannot fit into a body, its millions of keys are not read at all.
 const LONG_EVENT_BYTES: usize = 2 << 20;
 
-/// What an invocation has taken in, and its books.
+/// Takes the records of an invocation in.
 pub struct Intake<'a> {
     settings: &'a Settings,
-    /// The invocation's books: whoever sends a body enters there what was accepted.
-    pub ledger: Ledger<'a>,
+    reader: Reader<'a>,
+    taken: Taken<'a>,
+}
+
+/// What was taken in: the books, the open body, the open requests.
+struct Taken<'a> {
+    settings: &'a Settings,
+    ledger: Ledger<'a>,
     packer: Packer,
-    stitcher: Stitcher<Head<'static>>,
+    stitcher: Stitcher,
     /// Lines that the stitcher has taken.
     stitched: usize,
     archives: Option<Archives>,
-    /// The message of the event that is read, its escapes undone.
-    message: String,
-    /// What JSON lines without a format have taught.
-    learned: Learned,
 }
 
 /// A record that is being read: its content, and how far that has been taken in.
@@ -75,39 +77,26 @@ enum Stop {
     End,
 }
 
-/// A log line as it stands in a record.
-#[derive(Clone, Copy)]
-enum Line<'a> {
-    Bare(&'a str),
-    /// The message of a log event: the inside of a JSON string.
-    Message(Str<'a>),
-}
-
-impl Line<'_> {
-    fn len(self) -> usize {
-        match self {
-            Self::Bare(line) => line.len(),
-            Self::Message(raw) => raw.raw().len(),
-        }
-    }
-}
-
 impl<'a> Intake<'a> {
     /// Opens the books for the records of an event.
     #[must_use]
     pub fn new(settings: &'a Settings, event: &'a FirehoseEvent<'a>) -> Self {
         let DeliverySettings { format, max_batch_bytes, max_batch_events, .. } = settings.delivery;
         let limits = Limits { format, max_bytes: max_batch_bytes, max_events: max_batch_events };
-        Self {
+        let taken = Taken {
             settings,
             ledger: Ledger::open(event),
             packer: Packer::new(limits),
-            stitcher: Stitcher::new(Head::held_bytes),
+            stitcher: Stitcher::default(),
             stitched: 0,
             archives: (settings.archive == Archive::Structured).then(|| Archives::new(event.records.len())),
-            message: String::new(),
-            learned: Learned::default(),
-        }
+        };
+        Self { settings, reader: Reader::new(&settings.formats, &settings.redactor), taken }
+    }
+
+    /// Returns the invocation's books: whoever sends a body enters there what was accepted.
+    pub fn ledger(&mut self) -> &mut Ledger<'a> {
+        &mut self.taken.ledger
     }
 
     /// Decodes the record at this index of the event. `None` if it cannot be read, which is entered.
@@ -132,31 +121,31 @@ impl<'a> Intake<'a> {
         let (decoded, content) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => {
-                self.ledger.unreadable(index, &error);
+                self.taken.ledger.unreadable(index, &error);
                 return None;
             }
             Err(_) => {
-                self.ledger.broken(index);
+                self.taken.ledger.broken(index);
                 return None;
             }
         };
-        self.ledger.decoded(decoded.bytes.len(), decoded.text.len());
+        self.taken.ledger.decoded(decoded.bytes.len(), decoded.text.len());
         let origin = Arc::new(Origin::default());
         let rest = match content {
             Content::Lines(text) => Rest::Lines { origin, lines: subscription::lines(text) },
             Content::Envelopes(envelopes) => Rest::Envelopes { origin, events: Events::default(), envelopes },
         };
-        let arrival = record.arrival.and_then(event::valid_timestamp).unwrap_or(now);
+        let arrival = record.arrival.and_then(valid_timestamp).unwrap_or(now);
         let ids = Ids::new(decoded.bytes);
-        Some(Reading { record: index, arrival, ids, position: 0, rest, stitched: self.stitched })
+        Some(Reading { record: index, arrival, ids, position: 0, rest, stitched: self.taken.stitched })
     }
 
     /// Takes lines of the record in until a body is full, which is returned; `None` once the record is read to its end.
     pub fn fill(&mut self, reading: &mut Reading<'_>) -> Option<Batch> {
         loop {
-            while let Some(request) = self.stitcher.excess() {
-                self.ledger.released_early();
-                if let Some(full) = self.request(request) {
+            while let Some(request) = self.taken.stitcher.excess() {
+                self.taken.ledger.released_early();
+                if let Some(full) = self.taken.request(&request) {
                     return Some(full);
                 }
             }
@@ -165,15 +154,15 @@ impl<'a> Intake<'a> {
                 Ok(Stop::Excess) => {}
                 Ok(Stop::End) => break,
                 Err(_) => {
-                    self.packer.undo();
-                    self.ledger.broken(reading.record);
+                    self.taken.packer.undo();
+                    self.taken.ledger.broken(reading.record);
                     break;
                 }
             }
         }
         // Requests that are still open may yet give the record an event.
-        if let Some(archives) = &mut self.archives
-            && reading.stitched == self.stitched
+        if let Some(archives) = &mut self.taken.archives
+            && reading.stitched == self.taken.stitched
         {
             archives.close(reading.record);
         }
@@ -185,7 +174,7 @@ impl<'a> Intake<'a> {
             if let Some(full) = self.line(reading.record, &head, line) {
                 return Stop::Full(full);
             }
-            if self.stitcher.is_excessive() {
+            if self.taken.stitcher.is_excessive() {
                 return Stop::Excess;
             }
         }
@@ -194,29 +183,29 @@ impl<'a> Intake<'a> {
 
     /// Enters that a record is not read to its end, because the invocation's time is over.
     pub fn leave(&mut self, reading: &Reading<'_>) {
-        self.ledger.unread(reading.record);
+        self.taken.ledger.unread(reading.record);
     }
 
     /// Writes what is still open, when all records are read: call until it returns `None`.
     pub fn flush(&mut self) -> Option<Batch> {
-        while let Some(request) = self.stitcher.pop() {
-            if let Some(full) = self.request(request) {
+        while let Some(request) = self.taken.stitcher.pop() {
+            if let Some(full) = self.taken.request(&request) {
                 return Some(full);
             }
         }
-        self.packer.finish()
+        self.taken.packer.finish()
     }
 
     /// Closes the books: a verdict for each record.
     pub fn settle(self, event: &FirehoseEvent<'_>) -> (FirehoseResponse, Counts) {
-        let so_far = self.ledger.counts();
-        let mut archives = self.archives;
+        let so_far = self.taken.ledger.counts();
+        let mut archives = self.taken.archives;
         let settled = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(test)]
             tests::may_panic("settle", event.records.first().map_or(b"", |record| record.id.as_bytes()));
             let omitted = archives.as_ref().map_or(0, Archives::omitted);
             let (response, mut counts) =
-                self.ledger.settle(|record| archives.as_mut().and_then(|archives| archives.take(record)));
+                self.taken.ledger.settle(|record| archives.as_mut().and_then(|archives| archives.take(record)));
             counts.archives_omitted += omitted;
             (response, counts)
         }));
@@ -242,7 +231,7 @@ impl<'a> Intake<'a> {
                     reading.position += 1;
                     let head = Head {
                         id: event.id.map_or_else(|| Cow::Owned(reading.ids.id(position)), Str::decode),
-                        timestamp: event.timestamp.and_then(event::valid_timestamp).unwrap_or(reading.arrival),
+                        timestamp: event.timestamp.and_then(valid_timestamp).unwrap_or(reading.arrival),
                         origin: Arc::clone(origin),
                         extracted_fields: event.extracted_fields.map(Cow::Borrowed),
                     };
@@ -250,7 +239,7 @@ impl<'a> Intake<'a> {
                 }
                 let envelope = envelopes.next()?;
                 if self.settings.own_log_group.as_deref() == Some(&envelope.log_group) {
-                    self.ledger.own_envelope(reading.record);
+                    self.taken.ledger.own_envelope(reading.record);
                     reading.position += envelope.events.len();
                 } else {
                     *origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
@@ -262,77 +251,62 @@ impl<'a> Intake<'a> {
 
     /// Takes one log line: it becomes an event, or part of one.
     fn line(&mut self, record: usize, head: &Head<'_>, line: Line<'_>) -> Option<Batch> {
-        self.ledger.line(record, head.timestamp);
-        if head.text_bytes() + line.len() > self.longest()
-            && let Err(error) = self.measure(head, line)
+        let Self { reader, taken, .. } = self;
+        taken.ledger.line(record, head.timestamp);
+        if head.text_bytes() + line.raw_bytes() > taken.longest()
+            && let Err(error) = taken.measure(head, line)
         {
-            self.ledger.oversized(&head.id, head.origin.log_group(), &[Share { record, lines: 1 }], &error);
+            taken.ledger.oversized(&head.id, head.origin.log_group(), &[Share { record, lines: 1 }], &error);
             return None;
         }
-        if head.origin.holds_execution_logs() {
-            return self.with_text(line, |intake, line| intake.execution_line(record, head, line));
-        }
-        let Line::Message(raw) = line else {
-            return self.with_text(line, |intake, line| intake.access_line(record, head, line, None));
-        };
-        let learned = std::mem::take(&mut self.learned);
-        let log = self.settings.formats.parse_message(raw).or_else(|| learned.read(raw));
-        let full = log.map(|log| self.access(record, head, &log));
-        self.learned = learned;
-        full.unwrap_or_else(|| self.with_text(line, |intake, line| intake.access_line(record, head, line, Some(raw))))
+        reader.read(head, line, |head, read| taken.take(record, head, read))
     }
+}
 
+impl Taken<'_> {
     /// Text of an event that needs no measuring.
     fn longest(&self) -> usize {
         LONG_EVENT_BYTES.max(self.settings.delivery.max_batch_bytes)
     }
 
-    /// Measures the text of a long event: what a line holds with its escapes undone, and without the blanks of JSON.
+    /// Measures the text of a long event.
     ///
     /// # Errors
     /// If there is so much that the event would be far from fitting into a body, though a credential in it may vanish.
-    fn measure(&mut self, head: &Head<'_>, line: Line<'_>) -> Result<(), Oversized> {
+    fn measure(&self, head: &Head<'_>, line: Line<'_>) -> Result<(), Oversized> {
         let fields = head.extracted_fields.as_deref().map_or(0, |fields| fields.len() - json::compact_len(fields));
-        let bytes = head.text_bytes() - fields
-            + self.with_text(line, |_, line| {
-                let line = line.trim_ascii();
-                if line.starts_with('{') { json::compact_len(line) } else { line.len() }
-            });
-        self.message = String::new();
+        let bytes = head.text_bytes() - fields + line.text_bytes();
         if bytes > self.longest() {
             return Err(Oversized::Text { bytes, cap: self.settings.delivery.max_batch_bytes });
         }
         Ok(())
     }
 
-    /// Has a line taken with its escapes undone.
-    fn with_text<T>(&mut self, line: Line<'_>, take: impl FnOnce(&mut Self, &str) -> T) -> T {
-        match line {
-            Line::Bare(line) => take(self, line),
-            Line::Message(raw) => {
-                let mut message = std::mem::take(&mut self.message);
-                message.clear();
-                raw.decode_into(&mut message);
-                let taken = take(self, &message);
-                self.message = message;
-                taken
+    /// Takes a line that was read. Returns the body that was open before it, if that is full.
+    fn take(&mut self, record: usize, head: &Head<'_>, read: Read<'_>) -> Option<Batch> {
+        let redactor = &self.settings.redactor;
+        let shares = [Share { record, lines: 1 }];
+        match read {
+            Read::Access(log) => self.pack(head, &shares, |out| head.write_access(log, redactor, out)),
+            Read::Text(line, reason) => {
+                self.ledger.unparsed();
+                self.pack(head, &shares, |out| head.write_text(line, &reason, redactor, out))
             }
-        }
-    }
-
-    fn execution_line(&mut self, record: usize, head: &Head<'_>, line: &str) -> Option<Batch> {
-        match head.stitch(line, record, &mut self.stitcher) {
-            Ok(()) => {
+            Read::Execution(part) => {
+                self.stitcher.push(record, head, part);
                 self.stitched += 1;
                 None
             }
-            Err(error) => self.text(record, head, line, &error),
+            Read::Vended(vended, part) => {
+                self.stitcher.push_vended(record, head, vended, part);
+                self.stitched += 1;
+                None
+            }
         }
     }
 
     /// Takes a request that has left the stitcher.
-    fn request(&mut self, mut request: Request<Head<'static>>) -> Option<Batch> {
-        Head::identify(&mut request);
+    fn request(&mut self, request: &Request) -> Option<Batch> {
         let (bytes, cap) = (request.text_bytes(), self.settings.delivery.max_batch_bytes);
         if bytes > self.longest() {
             let error = Oversized::Text { bytes, cap };
@@ -341,8 +315,8 @@ impl<'a> Intake<'a> {
         }
         let redactor = &self.settings.redactor;
         let packed = catch_unwind(AssertUnwindSafe(|| {
-            let write = |out: &mut Vec<u8>| Head::write_execution(&request, redactor, out);
-            self.pack_shares(&request.head, &request.shares, write)
+            let write = |out: &mut Vec<u8>| Head::write_execution(request, redactor, out);
+            self.pack(&request.head, &request.shares, write)
         }));
         packed.unwrap_or_else(|_| {
             self.packer.undo();
@@ -351,59 +325,8 @@ impl<'a> Intake<'a> {
         })
     }
 
-    /// Takes a line that is most likely one of an access log. `raw` is the line as it stands in an envelope.
-    fn access_line(&mut self, record: usize, head: &Head<'_>, line: &str, raw: Option<Str<'_>>) -> Option<Batch> {
-        let settings = self.settings;
-        let log = match settings.formats.parse(line) {
-            Ok(log) => log,
-            Err(error) => {
-                return match settings.formats.mend(line) {
-                    Some(mended) => self.access_line(record, head, &mended, raw),
-                    None => self.text(record, head, line, &error),
-                };
-            }
-        };
-        // A line that came without a time mostly has its request's.
-        let dated = if raw.is_none() { log.time().and_then(event::valid_timestamp) } else { None };
-        let dated = dated.map(|timestamp| Head { timestamp, ..head.clone() });
-        let head = dated.as_ref().unwrap_or(head);
-        // Whatever a format takes is an access log; other JSON may be a vended execution record.
-        if log.format().is_none() {
-            if is_empty_object(line) {
-                return self.text(record, head, line, &"a JSON object without any field");
-            }
-            if let Some(vended) = vended::parse(line) {
-                if head.stitch_vended(&vended, record, &mut self.stitcher).is_ok() {
-                    self.stitched += 1;
-                    return None;
-                }
-                // One without a request id belongs to no request, and still tells its API.
-                return self.access(record, &head.of_vended(&vended), &log);
-            }
-            if let Some(raw) = raw {
-                self.learned.learn(&settings.formats, &settings.redactor, raw, line);
-            }
-        }
-        self.access(record, head, &log)
-    }
-
-    fn access(&mut self, record: usize, head: &Head<'_>, log: &AccessLog<'_>) -> Option<Batch> {
-        let redactor = &self.settings.redactor;
-        self.pack(record, head, |out| head.write_access(log, redactor, out))
-    }
-
-    fn text(&mut self, record: usize, head: &Head<'_>, line: &str, error: &dyn Display) -> Option<Batch> {
-        self.ledger.unparsed();
-        let redactor = &self.settings.redactor;
-        self.pack(record, head, |out| head.write_text(line, error, redactor, out))
-    }
-
-    fn pack(&mut self, record: usize, head: &Head<'_>, write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
-        self.pack_shares(head, &[Share { record, lines: 1 }], write)
-    }
-
     /// Puts an event into the open body. Returns the body before it, if that is full.
-    fn pack_shares(&mut self, head: &Head<'_>, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
+    fn pack(&mut self, head: &Head<'_>, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
         let log_group = head.origin.log_group();
         #[cfg(test)]
         let write = tests::may_panic_behind(write);
@@ -420,11 +343,6 @@ impl<'a> Intake<'a> {
             }
         }
     }
-}
-
-/// Returns whether a line that is a JSON object has nothing in it.
-fn is_empty_object(line: &str) -> bool {
-    line.trim_ascii().strip_prefix('{').is_some_and(|rest| rest.trim_ascii_start().starts_with('}'))
 }
 
 #[cfg(test)]
@@ -492,7 +410,7 @@ mod tests {
         let mut bodies = Vec::new();
         let mut accept = |intake: &mut Intake<'_>, batch: Batch| {
             bodies.push(String::from_utf8(batch.body(&(0..batch.len())).to_vec()).expect("text"));
-            intake.ledger.accepted(batch.shares(0..batch.len()));
+            intake.ledger().accepted(batch.shares(0..batch.len()));
         };
         for (index, record) in event.records.iter().enumerate() {
             let Some(mut reading) = intake.open(index, record, 0, &mut buffers) else { continue };

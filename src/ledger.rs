@@ -6,9 +6,10 @@
 use base64_simd::STANDARD as BASE64;
 use tracing::{error, warn};
 
-use crate::batch::{Oversized, Share};
+use crate::batch::Oversized;
 use crate::counts::Counts;
 use crate::firehose::{Answer, FirehoseEvent, FirehoseResponse, MAX_RESPONSE_BYTES, Record, Verdict};
+use crate::head::Share;
 use crate::log::Brief;
 use crate::subscription::DecodeError;
 

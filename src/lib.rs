@@ -24,9 +24,14 @@ pub mod inflate;
 pub mod json;
 pub mod subscription;
 
+pub mod head;
+pub mod ids;
+
 pub mod access_log;
 pub mod execution_log;
 pub mod redact;
+
+pub mod line;
 
 pub mod archive;
 pub mod batch;

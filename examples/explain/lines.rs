@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch};
-use apigw_log_forwarder::event::{self, Head, Ids, Origin};
 use apigw_log_forwarder::execution_log::{Request, Stitcher};
+use apigw_log_forwarder::head::{Head, Origin, valid_timestamp};
+use apigw_log_forwarder::ids::Ids;
 use apigw_log_forwarder::json::Str;
+use apigw_log_forwarder::line::{Line, NoLine, Read, Reader};
 use apigw_log_forwarder::redact::Redactor;
 use apigw_log_forwarder::subscription::{self, Content};
 use serde_json::Value;
@@ -42,7 +44,8 @@ pub(crate) fn explain(
     now: i64,
 ) -> Explained {
     let outcome = Explained { steps: Vec::new(), all_understood: true };
-    let mut explainer = Explainer { formats, is_set, redactor, stitcher: Stitcher::new(Head::held_bytes), outcome };
+    let mut reader = Reader::new(formats, redactor);
+    let mut explainer = Explainer { formats, is_set, redactor, stitcher: Stitcher::default(), outcome };
     let mut ids = Ids::new(text.as_bytes());
     match subscription::read(text) {
         Ok(Content::Lines(text)) => {
@@ -50,7 +53,8 @@ pub(crate) fn explain(
             for (position, message) in messages(text, &origin) {
                 let id = Cow::Owned(ids.id(position));
                 let head = Head { id, timestamp: now, origin: Arc::clone(&origin), extracted_fields: None };
-                explainer.line(position, &head, &message);
+                let take = |head: &Head<'_>, read: Read<'_>| explainer.take(position, head, &message, read);
+                reader.read(&head, Line::Bare(&message), take);
             }
         }
         Ok(Content::Envelopes(envelopes)) => {
@@ -60,11 +64,13 @@ pub(crate) fn explain(
                 for event in envelope.events {
                     let head = Head {
                         id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
-                        timestamp: event.timestamp.and_then(event::valid_timestamp).unwrap_or(now),
+                        timestamp: event.timestamp.and_then(valid_timestamp).unwrap_or(now),
                         origin: Arc::clone(&origin),
                         extracted_fields: event.extracted_fields.map(Cow::Borrowed),
                     };
-                    explainer.line(position, &head, &event.message.decode());
+                    let take =
+                        |head: &Head<'_>, read: Read<'_>| explainer.take(position, head, &event.message.decode(), read);
+                    reader.read(&head, Line::Message(event.message), take);
                     position += 1;
                 }
             }
@@ -95,39 +101,32 @@ struct Explainer<'a> {
     formats: &'a Formats,
     is_set: bool,
     redactor: &'a Redactor,
-    stitcher: Stitcher<Head<'static>>,
+    stitcher: Stitcher,
     outcome: Explained,
 }
 
 impl Explainer<'_> {
-    /// Takes a line the way that the forwarder takes it. `position` counts from 0.
-    fn line(&mut self, position: usize, head: &Head<'_>, line: &str) {
+    /// Takes a line that was read. `position` counts from 0.
+    fn take(&mut self, position: usize, head: &Head<'_>, line: &str, read: Read<'_>) {
         let number = position + 1;
-        if head.origin.holds_execution_logs() {
-            if let Err(error) = head.stitch(line, position, &mut self.stitcher) {
-                let event = written(|out| head.write_text(line, &error, self.redactor, out));
-                let note = format!(
-                    "line {number}: text, as it starts with {error}\n{}",
-                    caret::under(line, 0, "expected: (request id) …")
-                );
-                self.fail(note, Some(event));
-            }
-            return;
-        }
-        let formats = self.formats;
-        match formats.parse(line) {
-            Ok(log) if log.format().is_none() && head.stitch(line, position, &mut self.stitcher).is_ok() => {}
-            Ok(log) => {
-                let event = written(|out| head.write_access(&log, self.redactor, out));
-                let note = format!("line {number}: {}\n", self.describe(&log, line));
+        match read {
+            Read::Access(log) => {
+                let event = written(|out| head.write_access(log, self.redactor, out));
+                let note = format!("line {number}: {}\n", self.describe(log, line));
                 self.outcome.steps.push(Step { note, event: Some(event) });
             }
-            Err(error) => {
-                if let Some(mended) = formats.mend(line) {
-                    return self.line(position, head, &mended);
-                }
-                let event = written(|out| head.write_text(line, &error, self.redactor, out));
-                self.fail(format!("line {number}: text, as {error}\n{}", place(&error, line)), Some(event));
+            Read::Execution(part) => self.stitcher.push(position, head, part),
+            Read::Vended(vended, part) => self.stitcher.push_vended(position, head, vended, part),
+            Read::Text(line, reason) => {
+                let event = written(|out| head.write_text(line, &reason, self.redactor, out));
+                let note = match &reason {
+                    NoLine::Access(error) => format!("as {error}\n{}", place(error, line)),
+                    NoLine::Execution(error) => {
+                        format!("as it starts with {error}\n{}", caret::under(line, 0, "expected: (request id) …"))
+                    }
+                    NoLine::Empty => format!("as it is {reason}\n"),
+                };
+                self.fail(format!("line {number}: text, {note}"), Some(event));
             }
         }
     }
@@ -169,8 +168,7 @@ impl Explainer<'_> {
 
     /// Writes the requests that the lines were stitched to.
     fn finish(mut self) -> Explained {
-        while let Some(mut request) = self.stitcher.pop() {
-            Head::identify(&mut request);
+        while let Some(request) = self.stitcher.pop() {
             let event = written(|out| Head::write_execution(&request, self.redactor, out));
             self.outcome.steps.push(Step { note: contributors(&request), event: Some(event) });
         }
@@ -179,7 +177,7 @@ impl Explainer<'_> {
 }
 
 /// Says which lines a request was stitched from.
-fn contributors<H>(request: &Request<H>) -> String {
+fn contributors(request: &Request) -> String {
     let numbers: Vec<String> = request.shares.iter().map(|share| (share.record + 1).to_string()).collect();
     let noun = if numbers.len() == 1 { "line" } else { "lines" };
     format!("{noun} {}: one request of an execution log\n", numbers.join(", "))

@@ -20,6 +20,9 @@ pub mod vended;
 
 pub use request::Request;
 
+use self::vended::Vended;
+use crate::head::{EXECUTION_LOG_GROUP, Head};
+
 /// Longest request id that is taken for one, in bytes. Real ones have 36 (REST) or 16 (WebSocket); anything longer is a
 /// text that happens to start with a parenthesis.
 const MAX_ID_BYTES: usize = 128;
@@ -36,96 +39,69 @@ pub const MAX_HELD_BYTES: usize = 16 << 20;
 
 /// The execution-log lines of one invocation, gathered by request.
 ///
-/// `H` is what the caller keeps of a request's first line. Lines are copied: the caller may reuse its buffers. After each
-/// line the caller takes what is too much out with [`excess`](Self::excess), at the end the rest with [`pop`](Self::pop).
-#[derive(Debug)]
-pub struct Stitcher<H> {
+/// Lines are copied: the caller may reuse its buffers. After each line the caller takes what is too much out with [`excess`](Self::excess), at the end the rest with [`pop`](Self::pop).
+#[derive(Debug, Default)]
+pub struct Stitcher {
     /// For each open request, by its key, how many requests began before it.
     places: HashMap<Rc<str>, usize>,
     /// The open requests, in the order of their first lines.
-    requests: VecDeque<Request<H>>,
+    requests: VecDeque<Request>,
     /// How many requests have left.
     left: usize,
     /// Bytes that the open requests take.
     held: usize,
-    /// Tells the bytes that an `H` points to.
-    weigh: fn(&H) -> usize,
     /// The key that is looked up: the log group, a line feed and the request id, which holds no white space.
     key: String,
 }
 
-impl<H> Stitcher<H> {
-    /// Starts with no line. `weigh` tells how many bytes of memory an `H` takes beside its own size.
-    #[must_use]
-    pub fn new(weigh: fn(&H) -> usize) -> Self {
-        Self { places: HashMap::new(), requests: VecDeque::new(), left: 0, held: 0, weigh, key: String::new() }
-    }
-
+impl Stitcher {
     /// Returns whether no request is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
 
-    /// Takes one line, `(id) text`, that the Firehose record at index `record` holds. `line_id` is the id of its log event.
+    /// Takes one line, which the Firehose record at index `record` holds.
     ///
-    /// `group` is the log group's name: it tells APIs and stages apart, as equal ids in two groups are two requests.
-    /// `head` is called for a request's first line only.
-    ///
-    /// # Errors
-    /// If the line starts with no id; it is not taken.
-    pub fn push(
-        &mut self,
-        group: &str,
-        line_id: &str,
-        message: &str,
-        record: usize,
-        head: impl FnOnce() -> H,
-    ) -> Result<(), NotExecutionLine> {
-        let (id, text) = split(message).ok_or(NotExecutionLine)?;
-        self.grow(group, id, head, |request| {
-            request.credit(record, line_id);
-            request.add(text);
+    /// The log group tells APIs and stages apart: equal ids in two groups are two requests.
+    pub fn push(&mut self, record: usize, head: &Head<'_>, part: Part<'_>) {
+        let new = || head.clone().into_owned();
+        self.grow(head.origin.log_group(), part.request_id, new, |request| {
+            request.credit(record, &head.id);
+            request.add(part.text);
         });
-        Ok(())
     }
 
-    /// Takes the lines of one vended execution record, which the Firehose record at index `record` holds.
+    /// Takes the lines of one vended execution record, which the Firehose record at index `record` holds. `part` is its payload's.
     ///
     /// The payload is a line, `(id) text`, or several of one request, each behind a line feed and with the same id. The
-    /// record's own method and resource path hold where no line tells them; its keys that are not known are kept. However many lines it has, it is one log
-    /// event, and `line_id` is that one's id.
-    ///
-    /// # Errors
-    /// If the payload starts with no id; nothing of it is taken.
-    pub fn push_vended(
-        &mut self,
-        vended: &vended::Vended<'_>,
-        line_id: &str,
-        record: usize,
-        head: impl FnOnce() -> H,
-    ) -> Result<(), NotExecutionLine> {
-        let payload = vended.payload();
-        let (id, text) = split(payload.strip_suffix('\n').unwrap_or(payload)).ok_or(NotExecutionLine)?;
+    /// record's own method and resource path hold where no line tells them; its keys that are not known are kept. However many
+    /// lines it has, it is one log event.
+    pub fn push_vended(&mut self, record: usize, head: &Head<'_>, vended: &Vended<'_>, part: Part<'_>) {
         // The name of the group into which API Gateway itself would have written the lines.
         let api = vended.api_id().unwrap_or_default();
-        let group = format!("API-Gateway-Execution-Logs_{api}/{}", vended.stage().unwrap_or_default());
-        self.grow(&group, id, head, |request| {
-            request.credit(record, line_id);
-            for text in text.split(&format!("\n({id}) ")) {
-                request.add(text);
-            }
-            request.stand_in(vended.http_method(), vended.resource_path());
-            if let Some(others) = vended.others() {
-                request.note(others);
-            }
-        });
-        Ok(())
+        let group = format!("{EXECUTION_LOG_GROUP}{api}/{}", vended.stage().unwrap_or_default());
+        let Part { request_id, text } = part;
+        self.grow(
+            &group,
+            request_id,
+            || vended.head(head),
+            |request| {
+                request.credit(record, &head.id);
+                for text in text.split(&format!("\n({request_id}) ")) {
+                    request.add(text);
+                }
+                request.stand_in(vended.http_method(), vended.resource_path());
+                if let Some(others) = vended.others() {
+                    request.note(others);
+                }
+            },
+        );
     }
 
     /// Takes the oldest request out, as it is, if the open ones take more memory than they may. Lines of it that come later
     /// begin another one.
-    pub fn excess(&mut self) -> Option<Request<H>> {
+    pub fn excess(&mut self) -> Option<Request> {
         if self.is_excessive() { self.pop() } else { None }
     }
 
@@ -136,17 +112,17 @@ impl<H> Stitcher<H> {
     }
 
     /// Takes the request out whose first line came first.
-    pub fn pop(&mut self) -> Option<Request<H>> {
+    pub fn pop(&mut self) -> Option<Request> {
         let request = self.requests.pop_front()?;
         self.left += 1;
         self.places.remove(request.key());
         // A line that was left half way, by a panic, may be held and not counted.
-        self.held = self.held.saturating_sub(self.weight(&request));
+        self.held = self.held.saturating_sub(Self::weight(&request));
         Some(request.settled())
     }
 
     /// Adds to a request, which is begun if it is not open, and counts what it takes.
-    fn grow(&mut self, group: &str, id: &str, head: impl FnOnce() -> H, add: impl FnOnce(&mut Request<H>)) {
+    fn grow(&mut self, group: &str, id: &str, head: impl FnOnce() -> Head<'static>, add: impl FnOnce(&mut Request)) {
         self.key.clear();
         self.key.extend([group, "\n", id]);
         let place = if let Some(&number) = self.places.get(self.key.as_str()) {
@@ -154,7 +130,7 @@ impl<H> Stitcher<H> {
         } else {
             let key: Rc<str> = self.key.as_str().into();
             let request = Request::new(Rc::clone(&key), id.len(), head());
-            self.held += self.weight(&request);
+            self.held += Self::weight(&request);
             self.places.insert(key, self.left + self.requests.len());
             self.requests.push_back(request);
             self.requests.len() - 1
@@ -166,13 +142,32 @@ impl<H> Stitcher<H> {
     }
 
     /// Returns the bytes of memory that a request takes, with its places in the two tables, which double as they grow.
-    fn weight(&self, request: &Request<H>) -> usize {
-        let places = 2 * (size_of::<Request<H>>() + size_of::<(Rc<str>, usize)>());
-        places + (self.weigh)(&request.head) + request.held_bytes()
+    fn weight(request: &Request) -> usize {
+        let places = 2 * (size_of::<Request>() + size_of::<(Rc<str>, usize)>());
+        places + request.head.held_bytes() + request.held_bytes()
     }
 }
 
-/// Splits a line into the request's id and the text behind it.
+/// A line of one request, `(1c9d-22) Method completed with status: 200`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The id of the request.
+    pub request_id: &'a str,
+    /// The text behind it.
+    pub text: &'a str,
+}
+
+impl<'a> Part<'a> {
+    /// Splits a line into the request's id and the text behind it.
+    ///
+    /// # Errors
+    /// If the line starts with no id.
+    pub fn read(line: &'a str) -> Result<Self, NotExecutionLine> {
+        let (request_id, text) = split(line).ok_or(NotExecutionLine)?;
+        Ok(Self { request_id, text })
+    }
+}
+
 fn split(message: &str) -> Option<(&str, &str)> {
     let rest = message.strip_prefix('(')?;
     let end = memchr(b')', rest.as_bytes().get(..=MAX_ID_BYTES).unwrap_or(rest.as_bytes()))?;
@@ -191,40 +186,61 @@ fn split(message: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::head::Origin;
+    use crate::ids::id_of_lines;
     use crate::redact::Redactor;
 
     const GROUP: &str = "API-Gateway-Execution-Logs_a1/prod";
 
-    fn written<H>(request: &Request<H>) -> String {
+    fn head(group: &str, id: &str, timestamp: usize) -> Head<'static> {
+        let origin = Arc::new(Origin::new("", group, ""));
+        let timestamp = i64::try_from(timestamp).expect("a small number");
+        Head { id: id.to_owned().into(), timestamp, origin, extracted_fields: None }
+    }
+
+    fn push(stitcher: &mut Stitcher, group: &str, id: &str, line: &str, at: usize) -> Result<(), NotExecutionLine> {
+        stitcher.push(at, &head(group, id, at), Part::read(line)?);
+        Ok(())
+    }
+
+    fn push_vended(stitcher: &mut Stitcher, json: &str, id: &str, at: usize) -> Result<(), NotExecutionLine> {
+        let vended = vended::parse(json).expect("a vended record");
+        stitcher.push_vended(at, &head(GROUP, id, at), &vended, vended.part()?);
+        Ok(())
+    }
+
+    fn number(request: &Request) -> i64 {
+        request.head.timestamp
+    }
+
+    fn written(request: &Request) -> String {
         let mut out = Vec::new();
         request.write(&Redactor::off(), &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
-    fn stitcher<H>() -> Stitcher<H> {
-        Stitcher::new(|_| 0)
-    }
-
-    fn all<H>(mut stitcher: Stitcher<H>) -> Vec<Request<H>> {
+    fn all(mut stitcher: Stitcher) -> Vec<Request> {
         std::iter::from_fn(|| stitcher.pop()).collect()
     }
 
-    fn lines<H>(request: &Request<H>) -> usize {
+    fn lines(request: &Request) -> usize {
         request.shares.iter().map(|share| share.lines).sum()
     }
 
-    fn records<H>(request: &Request<H>) -> Vec<usize> {
+    fn records(request: &Request) -> Vec<usize> {
         request.shares.iter().map(|share| share.record).collect()
     }
 
     /// Stitches lines of one group, each in the record at its own index.
-    fn stitched<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Request<usize>> {
-        let mut stitcher = stitcher();
+    fn stitched<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<Request> {
+        let mut stitcher = Stitcher::default();
         for (at, line) in lines.into_iter().enumerate() {
-            stitcher.push(GROUP, &format!("e{at}"), line, at, || at).expect("an execution line");
+            push(&mut stitcher, GROUP, &format!("e{at}"), line, at).expect("an execution line");
         }
         all(stitcher)
     }
@@ -259,7 +275,7 @@ mod tests {
             "Sat Nov 21 18:59:00 UTC 2026 : Starting execution for request: r-1",
         ] {
             splits(message, None);
-            assert_eq!(stitcher().push(GROUP, "e", message, 0, || ()), Err(NotExecutionLine), "{message:?}");
+            assert_eq!(Part::read(message), Err(NotExecutionLine), "{message:?}");
         }
     }
 
@@ -282,8 +298,8 @@ mod tests {
             "(r-1) Method completed with status: 201",
         ]);
         let events: Vec<_> =
-            requests.iter().map(|request| (request.head, records(request), written(request))).collect();
-        let expect = |head, records, event: &str| (head, records, event.to_owned());
+            requests.iter().map(|request| (number(request), records(request), written(request))).collect();
+        let expect = |number, records, event: &str| (number, records, event.to_owned());
         assert_eq!(
             events,
             [
@@ -297,39 +313,40 @@ mod tests {
 
     #[test]
     fn equal_ids_in_two_groups_are_two_requests() {
-        let mut stitcher = stitcher();
+        let mut stitcher = Stitcher::default();
         for group in ["a", "b", "a"] {
-            assert_eq!(stitcher.push(group, "e", "(r-1) Text", 0, || group), Ok(()));
+            assert_eq!(push(&mut stitcher, group, "e", "(r-1) Text", 0), Ok(()));
         }
-        let requests: Vec<_> = all(stitcher).iter().map(|request| (request.head, lines(request))).collect();
-        assert_eq!(requests, [("a", 2), ("b", 1)]);
+        let group = |request: &Request| request.head.origin.log_group().to_string();
+        let requests: Vec<_> = all(stitcher).iter().map(|request| (group(request), lines(request))).collect();
+        assert_eq!(requests, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     }
 
     #[test]
     fn a_request_knows_the_ids_of_its_lines() {
         let requests = stitched(["(r-1) a", "(r-2) b", "(r-1) c"]);
-        let ids: Vec<Vec<_>> = requests.iter().map(|request| request.line_ids().collect()).collect();
-        assert_eq!(ids, [vec!["e0", "e2"], vec!["e1"]]);
+        let ids: Vec<_> = requests.iter().map(|request| request.head.id.as_ref()).collect();
+        assert_eq!(ids, [id_of_lines(["e0", "e2"].into_iter()), id_of_lines(["e1"].into_iter())]);
     }
 
     #[test]
     fn a_stitcher_is_empty_until_it_takes_a_line() {
-        let mut stitcher = stitcher();
-        assert_eq!(stitcher.push(GROUP, "e", "Text", 0, || ()), Err(NotExecutionLine));
+        let mut stitcher = Stitcher::default();
+        assert_eq!(push(&mut stitcher, GROUP, "e", "Text", 0), Err(NotExecutionLine));
         assert!(stitcher.is_empty());
-        assert_eq!(stitcher.push(GROUP, "e", "(r-1)", 0, || ()), Ok(()));
+        assert_eq!(push(&mut stitcher, GROUP, "e", "(r-1)", 0), Ok(()));
         assert!(!stitcher.is_empty());
     }
 
     /// Adds a line of so many bytes to a request of its own.
-    fn add(stitcher: &mut Stitcher<usize>, number: usize, bytes: usize) {
+    fn add(stitcher: &mut Stitcher, number: usize, bytes: usize) {
         let line = format!("(r{number:07}) {}", "x".repeat(bytes));
-        assert_eq!(stitcher.push(GROUP, "e", &line, number, || number), Ok(()));
+        assert_eq!(push(stitcher, GROUP, "e", &line, number), Ok(()));
     }
 
     #[test]
     fn requests_are_held_to_the_limit_and_the_oldest_leaves_past_it() {
-        let mut stitcher = stitcher();
+        let mut stitcher = Stitcher::default();
         add(&mut stitcher, 0, 10);
         let first = stitcher.held;
         add(&mut stitcher, 1, 10);
@@ -340,36 +357,39 @@ mod tests {
         assert_eq!(stitcher.held, MAX_HELD_BYTES);
         assert!(stitcher.excess().is_none());
         add(&mut stitcher, 3, 0);
-        assert_eq!(stitcher.excess().map(|request| request.head), Some(0));
+        assert_eq!(stitcher.excess().map(|request| number(&request)), Some(0));
         assert!(stitcher.excess().is_none());
         // What comes of it now is another request.
         add(&mut stitcher, 0, 10);
-        let rest: Vec<_> = all(stitcher).iter().map(|request| (request.head, lines(request))).collect();
+        let rest: Vec<_> = all(stitcher).iter().map(|request| (number(request), lines(request))).collect();
         assert_eq!(rest, [(1, 1), (2, 1), (3, 1), (0, 1)]);
     }
 
     #[test]
     fn a_request_larger_than_the_limit_leaves_at_once() {
-        let mut stitcher = stitcher();
+        let mut stitcher = Stitcher::default();
         add(&mut stitcher, 0, 10);
         add(&mut stitcher, 1, MAX_HELD_BYTES + 1);
-        assert_eq!(std::iter::from_fn(|| stitcher.excess()).map(|request| request.head).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(
+            std::iter::from_fn(|| stitcher.excess()).map(|request| number(&request)).collect::<Vec<_>>(),
+            [0, 1]
+        );
         assert!(stitcher.is_empty());
         assert_eq!(stitcher.held, 0);
     }
 
     #[test]
     fn what_is_counted_is_what_is_held() {
-        let mut stitcher = Stitcher::new(String::capacity);
-        let head = "h".repeat(5_000);
+        let mut stitcher = Stitcher::default();
+        let id = "h".repeat(5_000);
         for number in 0..10_000 {
-            let line = format!("(r{number}) Text");
-            assert_eq!(stitcher.push(GROUP, "e", &line, 0, || head.clone()), Ok(()));
+            assert_eq!(push(&mut stitcher, GROUP, &id, &format!("(r{number}) Text"), 0), Ok(()));
         }
-        let texts: usize = stitcher.requests.iter().map(|request| request.head.capacity()).sum();
-        let tables = stitcher.requests.capacity() * size_of::<Request<String>>() + stitcher.places.capacity() * 24;
-        assert!(stitcher.held > texts + tables, "{} of {texts} and {tables}", stitcher.held);
-        assert!(stitcher.held < 2 * (texts + tables));
+        let heads: usize = stitcher.requests.iter().map(|request| request.head.held_bytes()).sum();
+        let ids = 10_000 * id.len();
+        let tables = stitcher.requests.capacity() * size_of::<Request>() + stitcher.places.capacity() * 24;
+        assert!(stitcher.held > heads + ids + tables, "{} of {heads}, {ids} and {tables}", stitcher.held);
+        assert!(stitcher.held < 2 * (heads + ids + tables));
     }
 
     fn vended(payload: &str) -> String {
@@ -381,11 +401,10 @@ mod tests {
 
     #[track_caller]
     fn vended_lines(payloads: &[&str], expected: &str) {
-        let mut stitcher = stitcher();
+        let mut stitcher = Stitcher::default();
         for (at, payload) in payloads.iter().enumerate() {
             let json = vended(payload);
-            let record = vended::parse(&json).expect("a vended record");
-            assert_eq!(stitcher.push_vended(&record, &format!("e{at}"), at, || ()), Ok(()), "{payload}");
+            assert_eq!(push_vended(&mut stitcher, &json, &format!("e{at}"), at), Ok(()), "{payload}");
         }
         let events: Vec<_> = all(stitcher).iter().map(written).collect();
         assert_eq!(events, [expected], "{payloads:?}");
@@ -415,11 +434,10 @@ mod tests {
 
     #[test]
     fn keys_of_vended_records_that_are_not_known_are_kept_once_for_each_that_differs() {
-        let mut stitcher = stitcher();
+        let mut stitcher = Stitcher::default();
         for (key, payload) in [("2", "(r-1) Text"), ("1", "(r-1) News"), ("2", "(r-1) Text")] {
             let json = vended(payload).replace('{', &format!(r#"{{"zone": "{key}", "token":"s3cr3t","#));
-            let record = vended::parse(&json).expect("a vended record");
-            assert_eq!(stitcher.push_vended(&record, "e", 0, || ()), Ok(()));
+            assert_eq!(push_vended(&mut stitcher, &json, "e", 0), Ok(()));
         }
         let request = stitcher.pop().expect("a request");
         let mut out = Vec::new();
@@ -433,21 +451,20 @@ mod tests {
     #[test]
     fn a_vended_record_is_one_line_whatever_its_payload_holds() {
         let json = vended("(r-1) Text\n(r-1) Text");
-        let mut stitcher = stitcher();
-        assert_eq!(stitcher.push_vended(&vended::parse(&json).expect("a vended record"), "e", 7, || ()), Ok(()));
+        let mut stitcher = Stitcher::default();
+        assert_eq!(push_vended(&mut stitcher, &json, "e", 7), Ok(()));
         let request = stitcher.pop().expect("a request");
         assert_eq!((records(&request), lines(&request)), (vec![7], 1));
-        assert_eq!(request.line_ids().collect::<Vec<_>>(), ["e"]);
+        assert_eq!(request.head.id, id_of_lines(["e"].into_iter()));
         assert_eq!(written(&request).matches("Text").count(), 2);
     }
 
     #[test]
     fn a_vended_payload_without_an_id_is_not_taken() {
-        let mut stitcher = stitcher();
+        let mut stitcher = Stitcher::default();
         for payload in ["Starting execution", "text\n(r-1) Text"] {
             let json = vended(payload);
-            let record = vended::parse(&json).expect("a vended record");
-            assert_eq!(stitcher.push_vended(&record, "e", 0, || ()), Err(NotExecutionLine));
+            assert_eq!(push_vended(&mut stitcher, &json, "e", 0), Err(NotExecutionLine));
         }
         assert!(stitcher.is_empty());
     }
@@ -515,7 +532,7 @@ mod tests {
         fn no_more_is_held_than_the_limit_and_every_line_leaves_once(
             turns in prop::collection::vec((0_usize..12, 0_usize..8_000_000), 1..12),
         ) {
-            let mut stitcher = stitcher();
+            let mut stitcher = Stitcher::default();
             let mut given = 0;
             for (number, bytes) in &turns {
                 add(&mut stitcher, *number, *bytes);
@@ -524,7 +541,7 @@ mod tests {
                 }
                 prop_assert!(stitcher.held <= MAX_HELD_BYTES);
                 prop_assert_eq!(stitcher.places.len(), stitcher.requests.len());
-                let weights: usize = stitcher.requests.iter().map(|request| stitcher.weight(request)).sum();
+                let weights: usize = stitcher.requests.iter().map(Stitcher::weight).sum();
                 prop_assert_eq!(stitcher.held, weights);
             }
             given += all(stitcher).iter().map(lines).sum::<usize>();
@@ -575,11 +592,11 @@ mod tests {
             lines in prop::collection::vec((phrase(), 0..40_usize, "(?s).{0,20}"), 0..8),
             prefix in "(\\([a-z]{0,2}\\) ?)?",
         ) {
-            let mut stitcher = stitcher();
+            let mut stitcher = Stitcher::default();
             let mut taken = 0;
             for ((phrase, _), length, tail) in &lines {
                 let phrase = phrase.get(..*length).unwrap_or(phrase);
-                taken += usize::from(stitcher.push(GROUP, "e", &format!("{prefix}{phrase}{tail}"), 0, || ()).is_ok());
+                taken += usize::from(push(&mut stitcher, GROUP, "e", &format!("{prefix}{phrase}{tail}"), 0).is_ok());
             }
             let mut given = 0;
             for request in all(stitcher) {

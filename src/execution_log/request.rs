@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::{line, trace};
-use crate::batch::Share;
+use crate::head::{Head, Share};
+use crate::ids::id_of_lines;
 use crate::redact::Redactor;
 
 /// The lines of one request. Its `Debug` shows none of them.
-pub struct Request<H> {
-    /// What the caller kept of the line that came first.
-    pub head: H,
+pub struct Request {
+    /// The head of the line that came first; once no line follows, with the id of the event.
+    pub head: Head<'static>,
     /// Which Firehose records gave how many log lines: ascending, none twice.
     pub shares: Vec<Share>,
     /// What tells the request from all others; the request id is the end of it.
@@ -33,8 +34,8 @@ pub struct Request<H> {
     notes_bytes: usize,
 }
 
-impl<H> Request<H> {
-    pub(super) fn new(key: Rc<str>, id_bytes: usize, head: H) -> Self {
+impl Request {
+    pub(super) fn new(key: Rc<str>, id_bytes: usize, head: Head<'static>) -> Self {
         Self {
             head,
             shares: Vec::new(),
@@ -102,8 +103,9 @@ impl<H> Request<H> {
         }
     }
 
-    /// Returns the request with its records in order: no line follows.
+    /// Returns the request with its records in order and the id of its event: no line follows.
     pub(super) fn settled(mut self) -> Self {
+        self.head.id = id_of_lines(parts(&self.line_ids, &self.line_id_ends)).into();
         self.shares.sort_unstable_by_key(|share| share.record);
         self.shares.dedup_by(|next, share| {
             let same = next.record == share.record;
@@ -111,11 +113,6 @@ impl<H> Request<H> {
             same
         });
         self
-    }
-
-    /// Returns the ids of the log lines, in the order in which those came.
-    pub fn line_ids(&self) -> impl Iterator<Item = &str> {
-        parts(&self.line_ids, &self.line_id_ends)
     }
 
     /// Returns how many bytes of text the lines have.
@@ -160,7 +157,7 @@ fn parts<'a>(text: &'a str, ends: &'a [usize]) -> impl Iterator<Item = &'a str> 
         .map(|(start, &end)| text.get(start..end).expect("an end is noted when the text before it is added"))
 }
 
-impl<H> std::fmt::Debug for Request<H> {
+impl std::fmt::Debug for Request {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Request").field("lines", &self.ends.len()).finish_non_exhaustive()
     }
@@ -170,8 +167,8 @@ impl<H> std::fmt::Debug for Request<H> {
 mod tests {
     use super::*;
 
-    fn request(lines: &[(&str, usize)]) -> Request<()> {
-        let mut request = Request::new("group\nr-1".into(), 3, ());
+    fn request(lines: &[(&str, usize)]) -> Request {
+        let mut request = Request::new("group\nr-1".into(), 3, Head::default());
         for &(text, record) in lines {
             request.credit(record, "");
             request.add(text);

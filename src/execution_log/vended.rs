@@ -6,8 +6,11 @@
 //! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-execution-logging.html>
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use super::{NotExecutionLine, Part};
 use crate::access_log::is_name;
+use crate::head::{Head, Origin, valid_timestamp};
 use crate::json::{self, Cursor, Kind};
 
 /// Numbers below are seconds since the Unix epoch, others milliseconds: as seconds it is the year 5138, as milliseconds
@@ -118,10 +121,30 @@ impl Vended<'_> {
         Some(number * 1000 + digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
     }
 
-    /// Returns the line, or lines, of the log.
+    /// Returns the line of the log, which may have further lines of the request behind it.
+    ///
+    /// # Errors
+    /// If it starts with no request id.
+    pub fn part(&self) -> Result<Part<'_>, NotExecutionLine> {
+        let payload = self.payload.as_deref().unwrap_or_default();
+        Part::read(payload.strip_suffix('\n').unwrap_or(payload))
+    }
+
+    /// Makes the head of the record from that of its log event: the record tells its API and stage and, where no log event
+    /// does, its time.
     #[must_use]
-    pub fn payload(&self) -> &str {
-        self.payload.as_deref().unwrap_or_default()
+    pub fn head(&self, of_event: &Head<'_>) -> Head<'static> {
+        let mut head = of_event.clone().into_owned();
+        let mut origin = Origin::clone(&head.origin);
+        if origin.log_group().is_empty()
+            && let Some(timestamp) = self.timestamp_ms().and_then(valid_timestamp)
+        {
+            head.timestamp = timestamp;
+        }
+        origin.api_id = origin.api_id.or_else(|| self.api_id().map(str::to_owned));
+        origin.stage = origin.stage.or_else(|| self.stage().map(str::to_owned));
+        head.origin = Arc::new(origin);
+        head
     }
 
     /// Writes the keys that are not known as one compact JSON object, `{"account":"1","n":[1,2]}`. `None` if there are none.
@@ -185,7 +208,7 @@ mod tests {
         assert_eq!(record.resource_path(), Some("/o/{id}"));
         assert_eq!(record.http_method(), Some("GET"));
         assert_eq!(record.timestamp_ms(), Some(1_795_283_940_123));
-        assert_eq!(record.payload(), "(r-1) a \"b\"");
+        assert_eq!(record.payload.as_deref().unwrap(), "(r-1) a \"b\"");
         assert_eq!(record.others().as_deref(), Some(r#"{"x":[1]}"#));
     }
 
@@ -201,7 +224,7 @@ mod tests {
     #[test]
     fn a_payload_that_is_no_string_stays_its_text() {
         let record = parse(r#"{"api_id":"a1","payload":{"a": [1]}}"#).expect("a record");
-        assert_eq!(record.payload(), r#"{"a": [1]}"#);
+        assert_eq!(record.payload.as_deref().unwrap(), r#"{"a": [1]}"#);
     }
 
     #[test]
@@ -230,7 +253,7 @@ mod tests {
     #[test]
     fn of_a_known_key_that_comes_twice_the_last_value_counts() {
         let record = parse(r#"{"api_id":"a1","api_id":"a2","payload":"x","payload":"y"}"#).expect("a record");
-        assert_eq!((record.api_id(), record.payload()), (Some("a2"), "y"));
+        assert_eq!((record.api_id(), record.payload.as_deref().unwrap()), (Some("a2"), "y"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod xml;
 pub const REDACTED: &str = "[REDACTED]";
 
 /// What API Gateway puts at the end of a text that it cut.
-const TRUNCATED: &str = " [TRUNCATED]";
+pub(crate) const TRUNCATED: &str = " [TRUNCATED]";
 
 /// Most times that one text is searched: a value that is gone can make a form of what was none.
 const MAX_PASSES: usize = 8;

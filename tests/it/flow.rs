@@ -10,7 +10,7 @@ use crate::loopback::LOG_GROUP;
 use crate::world::{TIMEOUT, World, envelope, event, gzip, id, id_of_lines, ids};
 
 fn hex(bytes: &[u8]) -> String {
-    apigw_log_forwarder::event::hex(bytes, bytes.len())
+    apigw_log_forwarder::ids::hex(bytes, bytes.len())
 }
 
 #[tokio::test]

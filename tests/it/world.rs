@@ -124,7 +124,7 @@ pub(crate) fn id_of_lines(numbers: &[usize]) -> String {
     let mut ids: Vec<String> = numbers.iter().map(|number| id(*number) + "\n").collect();
     ids.sort();
     let digest = Sha256::digest(ids.concat());
-    format!("sha256:{}", apigw_log_forwarder::event::hex(&digest, 16))
+    format!("sha256:{}", apigw_log_forwarder::ids::hex(&digest, 16))
 }
 
 /// A Firehose event with records of this data.
