@@ -3,11 +3,20 @@
 //! Objects in S3 are then concatenated members, which is valid gzip. A record is compressed as soon as no further event can be
 //! its own, so that only one record at a time is kept as text.
 
-use crate::delivery::gzip;
+use crate::gzip::gzip;
 
 /// Most bytes of text that wait to be compressed. Only requests of execution logs wait, as a later record may yet give a record
 /// an event. An archive that does not fit is left out: it is a copy less, not a record less.
 const MAX_OPEN_BYTES: usize = 32 << 20;
+
+/// What Firehose is handed back for a delivered record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archive {
+    /// Nothing.
+    None,
+    /// Its events as NDJSON, one gzip member.
+    Structured,
+}
 
 /// The events of one record.
 #[derive(Debug, Clone)]

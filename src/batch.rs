@@ -11,9 +11,28 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use thiserror::Error;
 
-use crate::config::PayloadFormat;
 use crate::head::Share;
 use crate::ids::hex;
+
+/// How the events of a batch are framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadFormat {
+    /// One JSON array.
+    Json,
+    /// One JSON object a line, each with its line feed.
+    Ndjson,
+}
+
+impl PayloadFormat {
+    /// Returns the media type of a body.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
 
 /// One event of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,11 @@ use tracing::level_filters::LevelFilter;
 use url::{Host, Url};
 
 use crate::access_log::{FormatError, Formats};
+use crate::archive::Archive;
+use crate::batch::PayloadFormat;
+use crate::delivery::{DeliverySettings, PayloadEncoding};
 use crate::redact::{Redactor, ValueKind};
+use crate::token::{TokenAuthStyle, TokenSettings};
 
 /// Largest body that a batch may have before it is encoded, in bytes; also the default.
 pub const MAX_BATCH_BYTES: usize = 1_000_000;
@@ -28,97 +32,6 @@ const MAX_TIME: Duration = Duration::from_mins(15);
 
 /// Longest lifetime that `TOKEN_DEFAULT_TTL_SECONDS` may name: a year.
 const MAX_TTL: Duration = Duration::from_hours(366 * 24);
-
-/// How the client authenticates at the token endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenAuthStyle {
-    /// HTTP Basic, RFC 6749 §2.3.1.
-    Basic,
-    /// `client_id` and `client_secret` in the form body.
-    Post,
-    /// The whole request as a JSON object.
-    Json,
-}
-
-/// How the events of a batch are framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PayloadFormat {
-    /// One JSON array.
-    Json,
-    /// One JSON object a line, each with its line feed.
-    Ndjson,
-}
-
-impl PayloadFormat {
-    /// Returns the media type of a body.
-    #[must_use]
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Ndjson => "application/x-ndjson",
-        }
-    }
-}
-
-/// How a body is encoded on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PayloadEncoding {
-    /// As it is.
-    Identity,
-    /// `Content-Encoding: gzip`.
-    Gzip,
-}
-
-/// What Firehose is handed back for a delivered record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Archive {
-    /// Nothing.
-    None,
-    /// Its events as NDJSON, one gzip member.
-    Structured,
-}
-
-/// Where the token comes from and where it is kept.
-#[derive(Debug, Clone)]
-pub struct TokenSettings {
-    /// `TOKEN_URL`: the OAuth 2.0 token endpoint.
-    pub url: Uri,
-    /// `TOKEN_PARAMETER`: the `SecureString` that caches the token.
-    pub parameter: String,
-    /// `CREDENTIALS_PARAMETER`: the `SecureString` with the client's credentials.
-    pub credentials_parameter: String,
-    /// `TOKEN_AUTH_STYLE`.
-    pub auth_style: TokenAuthStyle,
-    /// `TOKEN_SCOPE`.
-    pub scope: Option<String>,
-    /// `TOKEN_AUDIENCE`.
-    pub audience: Option<String>,
-    /// `TOKEN_DEFAULT_TTL_SECONDS`: the lifetime of a token that does not tell its own.
-    pub default_ttl: Duration,
-}
-
-/// How bodies are made and sent.
-#[derive(Debug, Clone)]
-pub struct DeliverySettings {
-    /// `ANALYTICS_URL`.
-    pub url: Uri,
-    /// `PAYLOAD_FORMAT`.
-    pub format: PayloadFormat,
-    /// `PAYLOAD_ENCODING`.
-    pub encoding: PayloadEncoding,
-    /// `MAX_BATCH_BYTES`: the cap of a body before encoding, framing counted.
-    pub max_batch_bytes: usize,
-    /// `MAX_BATCH_EVENTS`.
-    pub max_batch_events: Option<NonZeroUsize>,
-    /// `DELIVERY_CONCURRENCY`: POSTs under way at once.
-    pub concurrency: usize,
-    /// `MAX_ATTEMPTS` for one batch.
-    pub max_attempts: usize,
-    /// `RETRY_STATUSES`: further statuses that are tried again.
-    pub retry_statuses: Vec<u16>,
-    /// `ANSWER_CHECK`: a JSON pointer to what a success must not hold.
-    pub answer_check: Option<String>,
-}
 
 /// What the function is told by its environment.
 #[derive(Debug, Clone)]

@@ -37,9 +37,6 @@ pub struct Inflater {
     decompressor: Option<NonNull<libdeflate_decompressor>>,
 }
 
-// SAFETY: the decompressor is memory of its own that no thread is bound to, and only `&mut self` reaches it.
-unsafe impl Send for Inflater {}
-
 impl Default for Inflater {
     fn default() -> Self {
         // SAFETY: takes nothing, and returns null or a decompressor that is the caller's.

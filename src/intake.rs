@@ -11,10 +11,11 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::archive::Archives;
+use crate::archive::{Archive, Archives};
 use crate::batch::{Batch, Limits, Oversized, Packer};
-use crate::config::{Archive, DeliverySettings, Settings};
+use crate::config::Settings;
 use crate::counts::Counts;
+use crate::delivery::DeliverySettings;
 use crate::execution_log::{Request, Stitcher};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::head::{Head, Origin, Share, valid_timestamp};

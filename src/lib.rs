@@ -1,49 +1,61 @@
 //! Gets every API Gateway log event from Amazon Data Firehose to an analytics API, and answers Firehose record by record.
 //!
-//! The modules in the order in which data meets them:
+//! The way of the data:
 //!
 //! ```text
-//! Firehose ─► firehose ─► subscription ─► access_log | execution_log ─► event ─► batch ─► delivery ─► analytics API
-//!             (records)   (envelopes,     (typed fields, requests)      (JSON,   (≤ 1 MB)  ▲
-//!    ▲                     lines)                                    redacted)             │ bearer
-//!    │                                                                                   token ─► Parameter Store,
-//!    └──────────────── ledger (one verdict for each record) ◄────────── what was accepted            token endpoint
+//! Firehose ─► firehose ─► subscription ─► line (access_log | execution_log) ─► event ─► batch ─► delivery ─► analytics API
+//!             (records)   (envelopes,      (typed fields, requests)           (JSON,   (≤ 1 MB)  ▲
+//!    ▲                     lines)                                             redacted)          │ bearer
+//!    │                                                                                         token ─► Parameter Store,
+//!    └──────────────── ledger (one verdict for each record) ◄────────── what was accepted              token endpoint
 //! ```
 //!
-//! [`forwarder`] is the whole flow on one page. [`intake`] is the half of it that waits for nothing; everything up to there, and
-//! `retry`, is plain functions over data: no clock, no environment, no socket.
+//! [`forwarder`] is the whole flow on one page. [`intake`] is the half of it that waits for nothing: plain functions over data,
+//! no clock, no environment, no socket.
+//!
+//! A module uses those above it in this list and none below; a test holds that.
 
-pub mod config;
+// What all others use.
 pub mod counts;
-pub mod log;
-pub mod secret;
-
-pub mod firehose;
-mod header_map;
+pub mod gzip;
 pub mod inflate;
 pub mod json;
+pub mod log;
+pub mod retry;
+pub mod secret;
+
+// From bytes to lines.
+pub mod firehose;
 pub mod subscription;
 
+// From a line to what it says, without what is secret.
 pub mod head;
+mod header_map;
 pub mod ids;
+pub mod redact;
 
 pub mod access_log;
 pub mod execution_log;
-pub mod redact;
 
 pub mod line;
 
+// From what it says to bodies, and the books.
+pub mod event;
+
 pub mod archive;
 pub mod batch;
-pub mod event;
 pub mod ledger;
 
-pub mod intake;
-
+// From a body to what was accepted of it.
 pub mod client;
-pub mod delivery;
-pub mod retry;
 pub mod token;
 
-pub mod forwarder;
+pub mod delivery;
+
+// All together.
+pub mod config;
+
+pub mod intake;
 pub mod summary;
+
+pub mod forwarder;

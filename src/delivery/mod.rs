@@ -8,18 +8,16 @@ mod invocation;
 mod verdict;
 
 use std::cell::Cell;
-use std::io::Write;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use futures_util::future::{Either, FutureExt, select};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use thiserror::Error;
 use tracing::{debug, error, warn};
 
@@ -28,14 +26,14 @@ pub use self::verdict::{Action, NotAccepted, classify};
 
 use self::health::{Health, MAX_FRUITLESS, Memory};
 use self::verdict::MAX_CHECKED_ANSWER;
-use crate::batch::Batch;
+use crate::batch::{Batch, PayloadFormat};
 use crate::client::{Answer, BodyError, Client, Reuse, SETTLING, SendError};
-use crate::config::{DeliverySettings, PayloadEncoding};
 use crate::counts::Counts;
+use crate::gzip::gzip;
 use crate::log::Brief;
 use crate::redact::Redactor;
 use crate::retry::{self, Deadline};
-use crate::token::{Bearer, TokenError, Tokens};
+use crate::token::{self, Bearer, TokenError, Tokens};
 
 /// The header that lets the API recognise a batch that comes again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -60,6 +58,38 @@ const MAX_DRAIN: Duration = Duration::from_millis(250);
 
 /// Most characters of what an answer says that are logged.
 const MAX_SAID: usize = 200;
+
+/// How a body is encoded on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PayloadEncoding {
+    /// As it is.
+    Identity,
+    /// `Content-Encoding: gzip`.
+    Gzip,
+}
+
+/// How bodies are made and sent.
+#[derive(Debug, Clone)]
+pub struct DeliverySettings {
+    /// `ANALYTICS_URL`.
+    pub url: Uri,
+    /// `PAYLOAD_FORMAT`.
+    pub format: PayloadFormat,
+    /// `PAYLOAD_ENCODING`.
+    pub encoding: PayloadEncoding,
+    /// `MAX_BATCH_BYTES`: the cap of a body before encoding, framing counted.
+    pub max_batch_bytes: usize,
+    /// `MAX_BATCH_EVENTS`.
+    pub max_batch_events: Option<NonZeroUsize>,
+    /// `DELIVERY_CONCURRENCY`: POSTs under way at once.
+    pub concurrency: usize,
+    /// `MAX_ATTEMPTS` for one batch.
+    pub max_attempts: usize,
+    /// `RETRY_STATUSES`: further statuses that are tried again.
+    pub retry_statuses: Vec<u16>,
+    /// `ANSWER_CHECK`: a JSON pointer to what a success must not hold.
+    pub answer_check: Option<String>,
+}
 
 /// Why events were not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -359,7 +389,7 @@ impl Delivery {
             ));
         }
         let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| retry::retry_after(value, now()));
+        let retry_after = retry_after.and_then(|value| retry::retry_after(value, token::now()));
         let is_page = answer.headers.get(CONTENT_TYPE).is_some_and(verdict::is_html);
         let longest = if action == Action::Accept && is_page { timeout } else { timeout.min(MAX_DRAIN) };
         let mut body = BytesMut::new();
@@ -420,18 +450,6 @@ fn halve(part: Range<usize>, parts: &mut Vec<Range<usize>>) {
     let middle = part.start + part.len() / 2;
     parts.push(middle..part.end);
     parts.push(part.start..middle);
-}
-
-/// Compresses into one gzip member. The fastest level: the size is paid for in CPU time.
-#[must_use]
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to memory does not fail")
-}
-
-#[expect(clippy::disallowed_methods, reason = "a date in `Retry-After` is compared with the clock")]
-fn now() -> std::time::SystemTime {
-    std::time::SystemTime::now()
 }
 
 /// Logs that events were not accepted, and names the first of them.

@@ -75,8 +75,12 @@ fn epoch_milliseconds(time: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the token's time is read")]
-fn now() -> SystemTime {
+/// Returns the time of day.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where it is read: for lifetimes, and dates in `Retry-After`"
+)]
+pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 

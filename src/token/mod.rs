@@ -76,10 +76,12 @@ mod value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::Uri;
 use thiserror::Error;
 use tracing::warn;
 
 pub use self::bearer::Bearer;
+pub(crate) use self::clock::now;
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::store::{Action, Credentials, Found, Store, StoreError};
 pub use self::value::Token;
@@ -132,6 +134,36 @@ pub enum TokenError {
     /// Another batch is still renewing it at the deadline.
     #[error("no time left for a token")]
     Deadline,
+}
+
+/// How the client authenticates at the token endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenAuthStyle {
+    /// HTTP Basic, RFC 6749 §2.3.1.
+    Basic,
+    /// `client_id` and `client_secret` in the form body.
+    Post,
+    /// The whole request as a JSON object.
+    Json,
+}
+
+/// Where the token comes from and where it is kept.
+#[derive(Debug, Clone)]
+pub struct TokenSettings {
+    /// `TOKEN_URL`: the OAuth 2.0 token endpoint.
+    pub url: Uri,
+    /// `TOKEN_PARAMETER`: the `SecureString` that caches the token.
+    pub parameter: String,
+    /// `CREDENTIALS_PARAMETER`: the `SecureString` with the client's credentials.
+    pub credentials_parameter: String,
+    /// `TOKEN_AUTH_STYLE`.
+    pub auth_style: TokenAuthStyle,
+    /// `TOKEN_SCOPE`.
+    pub scope: Option<String>,
+    /// `TOKEN_AUDIENCE`.
+    pub audience: Option<String>,
+    /// `TOKEN_DEFAULT_TTL_SECONDS`: the lifetime of a token that does not tell its own.
+    pub default_ttl: Duration,
 }
 
 /// Why there are no credentials.

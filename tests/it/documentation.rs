@@ -1,6 +1,8 @@
 //! What the README says is what the code does: settings and tests by name.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use apigw_log_forwarder::summary::Summary;
@@ -79,4 +81,41 @@ fn the_table_of_metrics_names_every_metric_with_its_unit_and_no_other() {
     written.sort_unstable();
     assert_eq!(documented, written);
     assert!(written.len() > 30);
+}
+
+/// The files of a folder of `src` and of those in it, without what is compiled for tests only.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let owner = ["lib.rs", "mod.rs"].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
+    let owner = std::fs::read_to_string(owner.expect("a folder has a module")).expect("text");
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries
+        .filter(|path| {
+            let name = path.file_stem().and_then(OsStr::to_str).expect("a name");
+            !owner.contains(&format!("#[cfg(test)]\nmod {name};"))
+        })
+        .partition(|path| path.is_dir());
+    files.into_iter().chain(folders.iter().flat_map(|folder| sources(folder))).collect()
+}
+
+#[test]
+fn a_module_uses_those_above_it_in_the_list_of_the_crate_and_none_below() {
+    let list = text("src/lib.rs");
+    let modules: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    assert!(modules.len() > 20);
+    let place = |module: &str| modules.iter().position(|known| *known == module);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in sources(&root) {
+        let name = file.strip_prefix(&root).expect("a file of src").iter().next().expect("a name");
+        let Some(own) = place(Path::new(name).file_stem().and_then(OsStr::to_str).expect("a name")) else { continue };
+        let code = std::fs::read_to_string(&file).expect("text");
+        let code = code.split("#[cfg(test)]\nmod tests").next().expect("a part");
+        for used in code.split("crate::").skip(1) {
+            assert!(!used.starts_with('{'), "{}: one `use` for each module", file.display());
+            let used: String = used.chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect();
+            assert!(place(&used).is_none_or(|used| used <= own), "{} uses {used}", file.display());
+        }
+    }
 }
