@@ -57,7 +57,7 @@ impl Clock {
 }
 
 /// Returns what is to be added to a clock that says `now`; `None` if the answer does not tell.
-fn offset(date: &str, now: SystemTime, round_trip: Duration) -> Option<i64> {
+pub(super) fn offset(date: &str, now: SystemTime, round_trip: Duration) -> Option<i64> {
     if round_trip > MAX_ROUND_TRIP {
         return None;
     }

@@ -70,7 +70,11 @@ fn a_slow_store_and_endpoint_and_clocks_that_differ_change_nothing() {
     for cold in [false, true] {
         let slow = Scene { cold, endpoint: 3000..9000, store: 100..900, ..Scene::default() };
         play(&slow, all_deliver(2));
-        play(&Scene { cold, skew: 2000, ..Scene::default() }, all_deliver(2));
+        for skew in [2000, 5 * 60_000] {
+            play(&Scene { cold, skew, ..Scene::default() }, all_deliver(2));
+            let expiries = Scene { cold, skew, lifetime: 900, rounds: vec![0, 905_000, 1_810_000], ..Scene::default() };
+            play(&expiries, all_deliver(6));
+        }
     }
 }
 

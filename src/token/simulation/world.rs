@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use fastrand::Rng;
 
 use super::super::bearer::Bearer;
+use super::super::clock::offset;
 use super::super::cool_down::said_by;
 use super::super::endpoint::EndpointError;
 use super::super::memory::Memory;
@@ -49,7 +50,7 @@ pub(super) struct Scene {
     pub(super) writes_per_second: usize,
     /// How long after a write a read may still not see it.
     pub(super) delay: u64,
-    /// Most by which a clock that was not corrected is off.
+    /// Most by which an environment's clock is off, in milliseconds. It is corrected by the dates of the store's answers.
     pub(super) skew: u64,
     /// How many holders of a lock are killed, and frozen for ten seconds, right before they ask.
     pub(super) killed: usize,
@@ -162,8 +163,10 @@ struct Environment {
     pauses: u32,
     is_busy: bool,
     writes: usize,
-    /// What its clock says more than the store's, in milliseconds.
+    /// What its machine's clock says more than the store's, in milliseconds.
     skew: i64,
+    /// What it adds to that clock, by the dates of the store's answers.
+    offset: i64,
     dead: bool,
 }
 
@@ -204,6 +207,7 @@ impl World {
                     is_busy: false,
                     writes: 0,
                     skew: random.i64(-most..=most),
+                    offset: 0,
                     dead: false,
                 }
             })
@@ -255,7 +259,19 @@ impl World {
     }
 
     fn clock(&self, index: usize, now: u64) -> i64 {
-        i64::try_from(EPOCH + now).expect("small") + self.environments[index].skew
+        let Environment { skew, offset, .. } = self.environments[index];
+        i64::try_from(EPOCH + now).expect("small") + skew + offset
+    }
+
+    /// Takes the time from an answer that the store gave at `given`, a while after its request.
+    fn note_date(&mut self, index: usize, given: u64, now: u64) {
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(EPOCH + given));
+        let environment = &mut self.environments[index];
+        let machine = i64::try_from(EPOCH + now).expect("small") + environment.skew;
+        let machine = UNIX_EPOCH + Duration::from_millis(u64::try_from(machine).expect("after the epoch"));
+        if let Some(offset) = offset(&date, machine, 2 * Duration::from_millis(now - given)) {
+            environment.offset = offset;
+        }
     }
 
     fn moment(&self, index: usize, now: u64) -> Now {
@@ -464,6 +480,7 @@ impl World {
         };
         self.environments[index].event = event;
         let then = now + self.latency() / 2;
+        self.note_date(index, now, then);
         self.push(then, index, Then::Take);
     }
 
