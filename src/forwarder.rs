@@ -1,9 +1,8 @@
 //! The whole flow on one page: a Firehose event in, events at the analytics API, one verdict for every record.
 
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::ConfigLoader;
@@ -34,13 +33,13 @@ const RENEWAL_GRACE: Duration = Duration::from_secs(1);
 pub struct Forwarder {
     settings: Settings,
     /// The settings with the formats of `FORMATS_PARAMETER`, once they are read.
-    complete: OnceLock<Settings>,
+    complete: OnceCell<Settings>,
     delivery: Delivery,
     tokens: Tokens,
     /// Whether it was said that the function's own log group is subscribed.
-    warned_of_own_group: AtomicBool,
+    warned_of_own_group: Cell<bool>,
     /// Whether an event has been handled before.
-    warm: AtomicBool,
+    warm: Cell<bool>,
 }
 
 impl Forwarder {
@@ -68,7 +67,7 @@ impl Forwarder {
         let delivery = Delivery::new(client, settings.delivery.clone(), timeout, settings.redactor.clone());
         Ok(Self {
             settings,
-            complete: OnceLock::new(),
+            complete: OnceCell::new(),
             delivery,
             tokens,
             warned_of_own_group: false.into(),
@@ -115,14 +114,14 @@ impl Forwarder {
         let waited = deliveries.waited;
         let oldest = intake.ledger().oldest();
         let (response, mut counts) = intake.settle(event);
-        if counts.records_own > 0 && !self.warned_of_own_group.swap(true, Ordering::Relaxed) {
+        if counts.records_own > 0 && !self.warned_of_own_group.replace(true) {
             warn!(
                 "the function's own log group is subscribed to its stream: its events are dropped; remove the filter"
             );
         }
         counts += self.delivery.end(&invocation);
         counts += self.tokens.take_counts();
-        counts.cold_start = usize::from(!self.warm.swap(true, Ordering::Relaxed));
+        counts.cold_start = usize::from(!self.warm.replace(true));
         let oldest_age = oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
         let summary =
             Summary { counts, oldest_age: oldest_age.map(Duration::from_millis), waited, took: start.elapsed() };

@@ -11,11 +11,10 @@ use std::cell::Cell;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::future::{Either, FutureExt, select};
+use futures_util::future::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use thiserror::Error;
@@ -40,9 +39,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Events that are refused one by one until the rest of their batch fails: the API refuses more than a poison event.
 const MAX_POISON_EVENTS: usize = 16;
-
-/// How much longer than a delivery a write of its token to the store may take.
-const KEEP_GRACE: Duration = Duration::from_secs(1);
 
 /// Failures of one invocation that are logged one by one; all are counted.
 const MAX_FAILURES_LOGGED: usize = 6;
@@ -280,15 +276,8 @@ impl Delivery {
                 return Err(DeliveryError::Deadline("it is over".to_owned()));
             };
             let was_suspected = token.is_suspected();
-            // A new token is written for the other environments meanwhile.
-            let post = pin!(self.post(self.request(body.clone(), key, &token), timeout, reuse, invocation));
-            let met = match select(post, Box::pin(tokens.keep(deadline))).await {
-                Either::Left((met, keep)) => {
-                    tokio::time::timeout(KEEP_GRACE, keep).await.ok();
-                    met
-                }
-                Either::Right(((), post)) => post.await,
-            };
+            let post = self.post(self.request(body.clone(), key, &token), timeout, reuse, invocation);
+            let met = tokens.kept_beside(post, deadline).await;
             let (error, wait) = match met {
                 Met::Final(outcome) => {
                     if matches!(outcome, Ok(Sent::Accepted)) {

@@ -73,9 +73,12 @@ mod simulation;
 mod store;
 mod value;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::{RefCell, RefMut};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Either, select};
 use http::Uri;
 use thiserror::Error;
 use tracing::warn;
@@ -107,6 +110,9 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// How long a token that was refused when it was young rests.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How much longer than a request with a new token its write to the store may take.
+const KEEP_GRACE: Duration = Duration::from_secs(1);
 
 /// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -190,7 +196,7 @@ pub struct Tokens {
     spread: f64,
     /// What the times in memory count from.
     born: Instant,
-    memory: Mutex<Memory>,
+    memory: RefCell<Memory>,
     /// Held by whoever renews.
     turn: tokio::sync::Mutex<()>,
     /// Held by whoever writes.
@@ -230,7 +236,7 @@ impl Tokens {
             store_timeout,
             spread,
             born: Instant::now(),
-            memory: Mutex::default(),
+            memory: RefCell::default(),
             turn: tokio::sync::Mutex::default(),
             writing: tokio::sync::Mutex::default(),
         }
@@ -344,11 +350,20 @@ impl Tokens {
         self.keep(deadline).await;
     }
 
+    /// Waits for a request with the token, and meanwhile writes a new one for the other environments.
+    pub async fn kept_beside<T>(&self, request: impl Future<Output = T>, deadline: Deadline) -> T {
+        match select(pin!(request), Box::pin(self.keep(deadline))).await {
+            Either::Left((answer, keep)) => {
+                tokio::time::timeout(KEEP_GRACE, keep).await.ok();
+                answer
+            }
+            Either::Right(((), request)) => request.await,
+        }
+    }
+
     /// Writes the token for the other environments if it was made here and that is still to be done, and removes the lock that
-    /// nobody can want any more.
-    ///
-    /// The token is in use already: this belongs beside a delivery, not before it. What is dropped on the way is done later.
-    pub async fn keep(&self, deadline: Deadline) {
+    /// nobody can want any more. What is dropped on the way is done later.
+    async fn keep(&self, deadline: Deadline) {
         let Ok(_writing) = self.writing.try_lock() else { return };
         let untold = self.memory().untold.take();
         if let Some((version, dead_at)) = untold {
@@ -383,9 +398,8 @@ impl Tokens {
         std::mem::take(&mut self.memory().counts)
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        // Nothing in it is left half done where a panic can come.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> RefMut<'_, Memory> {
+        self.memory.borrow_mut()
     }
 
     /// The time that memory counts in.
