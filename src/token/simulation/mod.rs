@@ -105,7 +105,13 @@ fn an_issuer_that_refuses_is_asked_with_growing_pauses_by_all_together() {
     for cold in [false, true] {
         play(&Scene { cold, ..scene.clone() }, |outcome| {
             let gaps: Vec<u64> = outcome.asked.windows(2).map(|two| two[1] - two[0]).collect();
-            outcome.delivered == 0 && outcome.asked.len() <= 7 && gaps.iter().skip(2).all(|gap| *gap >= 9000)
+            // Whose reads are used up, and whom a store too busy to write meets right then, asks beside the one that has the lock.
+            let is_pair = |gap: &&u64| **gap < 100;
+            let pauses = gaps.iter().skip(2).filter(|gap| !is_pair(gap)).all(|gap| *gap >= 9000);
+            outcome.delivered == 0
+                && outcome.asked.len() <= 7
+                && pauses
+                && gaps.iter().skip(2).filter(is_pair).count() <= 1
         });
     }
 }
