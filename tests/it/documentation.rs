@@ -33,7 +33,7 @@ fn the_readme_names_every_setting_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .fold(String::new(), |all, name| all + "`" + name + "` ");
-    let config = text("src/config.rs");
+    let config = text("src/config/mod.rs");
     let code = config.split("#[cfg(test)]").next().expect("the code comes first");
     let read: BTreeSet<&str> = code
         .split('"')

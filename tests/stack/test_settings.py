@@ -15,8 +15,8 @@ OF_THE_PLATFORM = {"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL
 
 
 def code_settings():
-    """Variables that the code reads: the names in src/config.rs above its tests."""
-    code = (cfn.ROOT / "src/config.rs").read_text().split("#[cfg(test)]")[0]
+    """Variables that the code reads: the names in src/config/mod.rs above its tests."""
+    code = (cfn.ROOT / "src/config/mod.rs").read_text().split("#[cfg(test)]")[0]
     return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|ARCHIVE|REDACT)"', code)) - OF_THE_PLATFORM
 
 

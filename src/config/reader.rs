@@ -1,0 +1,200 @@
+//! Variables read: each kind of value with what is said of one that is none.
+
+use std::net::Ipv4Addr;
+
+use http::Uri;
+use tracing::level_filters::LevelFilter;
+use url::{Host, Url};
+
+use super::Problem;
+use crate::access_log::Formats;
+
+/// Reads variables and keeps the problems.
+pub(super) struct Reader<E> {
+    environment: E,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<E: Fn(&str) -> Option<String>> Reader<E> {
+    pub(super) fn new(environment: E) -> Self {
+        Self { environment, problems: Vec::new() }
+    }
+
+    pub(super) fn problem(&mut self, variable: &'static str, reason: impl Into<String>) {
+        self.problems.push(Problem { variable, reason: reason.into() });
+    }
+
+    /// A value that is there; an empty one is not.
+    pub(super) fn text(&self, variable: &'static str) -> Option<String> {
+        (self.environment)(variable).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn required(&mut self, variable: &'static str) -> Option<String> {
+        let value = self.text(variable);
+        if value.is_none() {
+            self.problem(variable, "is required and not set");
+        }
+        value
+    }
+
+    pub(super) fn url(&mut self, variable: &'static str) -> Option<Uri> {
+        let value = self.required(variable)?;
+        match service_url(&value) {
+            Ok(url) => Some(url),
+            Err(reason) => {
+                self.problem(variable, reason);
+                None
+            }
+        }
+    }
+
+    pub(super) fn parameter_name(&mut self, variable: &'static str) -> Option<String> {
+        self.required(variable)?;
+        self.optional_parameter_name(variable)
+    }
+
+    pub(super) fn optional_parameter_name(&mut self, variable: &'static str) -> Option<String> {
+        // Parameter Store takes 1,011 characters in all; a lock's name adds `.lock.` and a version.
+        const MAX_NAME: usize = 980;
+        let value = self.text(variable)?;
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+        if !value.bytes().all(valid) {
+            self.problem(variable, "is no parameter name: letters, digits and _ . - / only");
+        } else if value.len() > MAX_NAME {
+            self.problem(variable, format!("is longer than {MAX_NAME} characters"));
+        } else {
+            return Some(value);
+        }
+        None
+    }
+
+    pub(super) fn level(&mut self, variable: &'static str) -> Option<LevelFilter> {
+        let words = [
+            ("error", Some(LevelFilter::ERROR)),
+            ("warn", Some(LevelFilter::WARN)),
+            ("info", Some(LevelFilter::INFO)),
+            ("debug", Some(LevelFilter::DEBUG)),
+        ];
+        self.word(variable, &words, None)
+    }
+
+    pub(super) fn word<T: Copy>(&mut self, variable: &'static str, words: &[(&str, T)], default: T) -> T {
+        let Some(value) = self.text(variable) else { return default };
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value) {
+            return *meaning;
+        }
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(variable, format!("must be one of: {}", words.join(", ")));
+        default
+    }
+
+    /// Words of a list, with commas between.
+    pub(super) fn words<T: Copy>(&mut self, variable: &'static str, words: &[(&str, T)]) -> Vec<T> {
+        let Some(value) = self.text(variable) else { return Vec::new() };
+        let meanings = value.split(',').map(|word| {
+            let word = word.trim();
+            words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
+        });
+        if let Some(meanings) = meanings.collect() {
+            return meanings;
+        }
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(variable, format!("must be a list, with commas, of: {}", words.join(", ")));
+        Vec::new()
+    }
+
+    pub(super) fn number(&mut self, variable: &'static str, min: u64, max: u64) -> Option<u64> {
+        let value = self.text(variable)?;
+        let number = if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None };
+        let number = number.filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.problem(variable, format!("must be a whole number from {min} to {max}"));
+        }
+        number
+    }
+
+    pub(super) fn count(&mut self, variable: &'static str, max: usize) -> Option<usize> {
+        self.number(variable, 1, u64::try_from(max).unwrap_or(u64::MAX)).and_then(|count| usize::try_from(count).ok())
+    }
+
+    pub(super) fn formats(&mut self, variable: &'static str) -> Option<Formats> {
+        let Some(value) = self.text(variable) else { return Some(Formats::documented()) };
+        match Formats::compile(&value) {
+            Ok(formats) => Some(formats),
+            Err(errors) => {
+                for error in errors {
+                    self.problem(variable, error.to_string());
+                }
+                None
+            }
+        }
+    }
+
+    /// Statuses that are to be tried again, comma-separated.
+    pub(super) fn statuses(&mut self, variable: &'static str) -> Vec<u16> {
+        let value = self.text(variable).unwrap_or_default();
+        let parse = |text: &str| {
+            let status = Some(text).filter(|text| text.len() == 3)?.parse().ok()?;
+            (matches!(status, 300..=599) && !matches!(status, 401 | 403 | 413)).then_some(status)
+        };
+        let statuses: Option<Vec<u16>> =
+            value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect();
+        if statuses.is_none() {
+            self.problem(variable, "is no list of statuses from 300 to 599 without 401, 403 and 413, such as 404,423");
+        }
+        statuses.unwrap_or_default()
+    }
+
+    /// A pointer into a JSON document.
+    ///
+    /// Source: <https://www.rfc-editor.org/rfc/rfc6901>
+    pub(super) fn json_pointer(&mut self, variable: &'static str) -> Option<String> {
+        let value = self.text(variable)?;
+        let is_escape = |rest: &str| rest.starts_with('0') || rest.starts_with('1');
+        if value.starts_with('/') && value.split('~').skip(1).all(is_escape) {
+            return Some(value);
+        }
+        self.problem(variable, "is no JSON pointer (RFC 6901), such as /errors");
+        None
+    }
+
+    /// A CloudWatch namespace: 1 to 255 characters, not one of AWS's own.
+    pub(super) fn namespace(&mut self, variable: &'static str) -> Option<String> {
+        let value = self.text(variable)?;
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#: ".contains(&byte);
+        if value.len() <= 255 && value.bytes().all(valid) && !value.starts_with(':') && !value.starts_with("AWS/") {
+            return Some(value);
+        }
+        self.problem(
+            variable,
+            "is no CloudWatch namespace: up to 255 letters, digits and . - _ / # : or spaces, not AWS/…",
+        );
+        None
+    }
+}
+
+/// Reads the URL of a service that gets a secret: `https`, or `http` to this machine.
+fn service_url(value: &str) -> Result<Uri, &'static str> {
+    let url = Url::parse(value).map_err(|_| "is no absolute URL")?;
+    if url.host().is_none() {
+        return Err("is a URL without a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password");
+    }
+    let uri = Uri::try_from(url.as_str()).map_err(|_| "holds a character that a request cannot");
+    match url.scheme() {
+        "https" => uri,
+        "http" if url.host().is_some_and(|host| is_loopback(&host)) => uri,
+        "http" => Err("must be https: http is for a loopback host only"),
+        _ => Err("must be an https URL"),
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
