@@ -76,7 +76,7 @@ pub fn deliver(settings: &Settings, records: Vec<Record<'_>>) -> Outcome {
         events += batch.len();
         intake.ledger().accepted(batch.shares(0..batch.len()));
     }
-    let bodies = batches.iter().map(|batch| batch.body(&(0..batch.len())).to_vec()).collect();
+    let bodies = batches.iter().map(|batch| batch.whole().to_vec()).collect();
     let (response, totals) = intake.settle(&event);
     Outcome { bodies, response, totals, events }
 }

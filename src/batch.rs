@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256};
 use thiserror::Error;
 
 use crate::head::Share;
@@ -21,6 +21,8 @@ pub enum PayloadFormat {
     Json,
     /// One JSON object a line, each with its line feed.
     Ndjson,
+    /// One behind the other.
+    Joined,
 }
 
 impl PayloadFormat {
@@ -28,8 +30,33 @@ impl PayloadFormat {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
+            Self::Json | Self::Joined => "application/json",
             Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// What stands around and between the events of a body: `[` `,` `]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Framing {
+    open: Box<[u8]>,
+    between: &'static [u8],
+    close: Box<[u8]>,
+}
+
+impl Framing {
+    /// Makes the framing of a format, in what a template has before and behind the events.
+    #[must_use]
+    pub fn new(format: PayloadFormat, [before, behind]: [&str; 2]) -> Self {
+        let (open, between, close) = match format {
+            PayloadFormat::Json => ("[", b",".as_slice(), "]"),
+            PayloadFormat::Ndjson => ("", b"\n".as_slice(), "\n"),
+            PayloadFormat::Joined => ("", b"".as_slice(), ""),
+        };
+        Self {
+            open: [before, open].concat().into_bytes().into(),
+            between,
+            close: [close, behind].concat().into_bytes().into(),
         }
     }
 }
@@ -61,12 +88,14 @@ impl Shares {
 }
 
 /// Limits and framing of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// How events are framed.
-    pub format: PayloadFormat,
+    pub framing: Arc<Framing>,
     /// Most bytes of a body, framing counted.
     pub max_bytes: usize,
+    /// Most bytes of one event.
+    pub max_event_bytes: usize,
     /// Most events of a body.
     pub max_events: Option<NonZeroUsize>,
 }
@@ -78,6 +107,14 @@ pub enum Oversized {
     #[error("an event of {bytes} bytes with its framing does not fit into a body of {cap} bytes (MAX_BATCH_BYTES)")]
     Event {
         /// Size of the body that would hold the event alone.
+        bytes: usize,
+        /// The cap.
+        cap: usize,
+    },
+    /// The event was written and is larger than one may be, alone or not.
+    #[error("an event of {bytes} bytes is larger than the destination takes one ({cap} bytes)")]
+    Alone {
+        /// Size of the event.
         bytes: usize,
         /// The cap.
         cap: usize,
@@ -122,31 +159,29 @@ impl Packer {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Option<Batch>, Oversized> {
         let before = self.body.len();
-        match (self.limits.format, self.entries.is_empty()) {
-            (PayloadFormat::Json, true) => self.body.push(b'['),
-            (PayloadFormat::Json, false) => self.body.push(b','),
-            (PayloadFormat::Ndjson, _) => {}
-        }
+        let Framing { open, between, close } = self.limits.framing.as_ref();
+        self.body.extend_from_slice(if self.entries.is_empty() { open } else { between });
         let start = self.body.len();
         write(&mut self.body);
-        // One byte ends the body: the closing bracket, or the event's own line feed.
+        let bytes = self.body.len() - start;
         let full = self.limits.max_events.is_some_and(|max| self.entries.len() >= max.get());
-        if !full && self.body.len() < self.limits.max_bytes {
+        let is_small = bytes <= self.limits.max_event_bytes;
+        if is_small && !full && self.body.len() + close.len() <= self.limits.max_bytes {
             self.end(id, log_group, shares);
             return Ok(None);
         }
-        let frame = match self.limits.format {
-            PayloadFormat::Json => b"[".as_slice(),
-            PayloadFormat::Ndjson => b"",
-        };
-        let alone = frame.len() + self.body.len() - start + 1;
-        if alone > self.limits.max_bytes {
+        let alone = open.len() + bytes + close.len();
+        if !is_small || alone > self.limits.max_bytes {
             self.body.truncate(before);
-            return Err(Oversized::Event { bytes: alone, cap: self.limits.max_bytes });
+            return Err(if is_small {
+                Oversized::Event { bytes: alone, cap: self.limits.max_bytes }
+            } else {
+                Oversized::Alone { bytes, cap: self.limits.max_event_bytes }
+            });
         }
         // What one body took is a good guess for the next.
         let mut next = Vec::with_capacity(self.body.len());
-        next.extend_from_slice(frame);
+        next.extend_from_slice(open);
         next.extend_from_slice(self.body.get(start..).expect("the event was written behind what was there"));
         self.body.truncate(before);
         let batch = self.close(next);
@@ -157,9 +192,6 @@ impl Packer {
     /// Makes the event that was written part of the open body.
     fn end(&mut self, id: &str, log_group: &Arc<str>, shares: &[Share]) {
         let end = self.body.len();
-        if self.limits.format == PayloadFormat::Ndjson {
-            self.body.push(b'\n');
-        }
         self.ids.extend_from_slice(id.as_bytes());
         self.ids.push(b'\n');
         let shares = match shares {
@@ -172,8 +204,7 @@ impl Packer {
 
     /// Takes away what stands behind the last whole event: an event whose writing has panicked.
     pub fn undo(&mut self) {
-        let line_feed = usize::from(self.limits.format == PayloadFormat::Ndjson);
-        let (end, id_end) = self.entries.last().map_or((0, 0), |last| (last.end + line_feed, last.id_end));
+        let (end, id_end) = self.entries.last().map_or((0, 0), |last| (last.end, last.id_end));
         self.body.truncate(end);
         self.ids.truncate(id_end);
         self.log_groups.truncate(self.entries.len());
@@ -188,10 +219,8 @@ impl Packer {
         if entries.is_empty() {
             return None;
         }
-        if self.limits.format == PayloadFormat::Json {
-            body.push(b']');
-        }
-        Some(Batch { format: self.limits.format, body: body.into(), ids, entries, log_groups })
+        body.extend_from_slice(&self.limits.framing.close);
+        Some(Batch { framing: Arc::clone(&self.limits.framing), body: body.into(), ids, entries, log_groups })
     }
 
     /// Returns the event that was added last, as it was written.
@@ -201,7 +230,7 @@ impl Packer {
     #[must_use]
     pub fn last_event(&self) -> &[u8] {
         let last = self.entries.len().checked_sub(1).expect("an event was added");
-        let bounds = bounds(self.limits.format, &self.entries, &(last..last + 1));
+        let bounds = bounds(&self.limits.framing, &self.entries, &(last..last + 1));
         self.body.get(bounds).expect("an event's end is noted when it is written")
     }
 
@@ -213,14 +242,9 @@ impl Packer {
 }
 
 /// Where the events of `range` stand in a body, framing around them left out.
-fn bounds(format: PayloadFormat, entries: &[Entry], range: &Range<usize>) -> Range<usize> {
+fn bounds(framing: &Framing, entries: &[Entry], range: &Range<usize>) -> Range<usize> {
     let end_before = |index: usize| index.checked_sub(1).map(|last| entry(entries, last).end);
-    // One byte stands between two events: a comma, or the line feed of the first.
-    let start = match (end_before(range.start), format) {
-        (Some(before), _) => before + 1,
-        (None, PayloadFormat::Json) => 1,
-        (None, PayloadFormat::Ndjson) => 0,
-    };
+    let start = end_before(range.start).map_or(framing.open.len(), |before| before + framing.between.len());
     start..end_before(range.end).unwrap_or(start)
 }
 
@@ -255,7 +279,7 @@ impl LogGroups {
 /// A body that is ready to be sent, and what it carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    format: PayloadFormat,
+    framing: Arc<Framing>,
     body: Bytes,
     /// The events' ids in order, each followed by a line feed.
     ids: Vec<u8>,
@@ -295,28 +319,41 @@ impl Batch {
         entries.iter().flat_map(|entry| entry.shares.as_slice().iter().copied())
     }
 
-    /// Returns the body that holds the events of `range`: the batch's own where that is all of them.
+    /// Returns the body that holds all events.
     #[must_use]
-    pub fn body(&self, range: &Range<usize>) -> Bytes {
-        if *range == (0..self.entries.len()) {
-            return self.body.clone();
-        }
-        let events = bounds(self.format, &self.entries, range);
-        match self.format {
-            PayloadFormat::Json => {
-                let events = self.body.get(events).expect("an event's end is noted when it is written");
-                [b"[", events, b"]"].concat().into()
-            }
-            PayloadFormat::Ndjson => self.body.slice(events.start..=events.end),
-        }
+    pub fn whole(&self) -> Bytes {
+        self.body.clone()
     }
 
-    /// Returns the `Idempotency-Key` of the events of `range`: the same events give the same key.
+    /// Returns the body that holds the events of these ranges: the batch's own where that is all of them.
+    #[must_use]
+    pub fn body(&self, ranges: &[Range<usize>]) -> Bytes {
+        if let [range] = ranges
+            && *range == (0..self.entries.len())
+        {
+            return self.whole();
+        }
+        let Framing { open, between, close } = self.framing.as_ref();
+        let mut body = open.to_vec();
+        for (index, range) in ranges.iter().enumerate() {
+            body.extend_from_slice(if index == 0 { b"" } else { between });
+            let events = self.body.get(bounds(&self.framing, &self.entries, range));
+            body.extend_from_slice(events.expect("an event's end is noted when it is written"));
+        }
+        body.extend_from_slice(close);
+        body.into()
+    }
+
+    /// Returns the `Idempotency-Key` of the events of these ranges: the same events give the same key.
     ///
     /// Lowercase hex of SHA-256 over their ids in order, each followed by a line feed.
     #[must_use]
-    pub fn idempotency_key(&self, range: &Range<usize>) -> String {
-        hex(digest(&SHA256, self.ids_of(range)).as_ref(), 32)
+    pub fn idempotency_key(&self, ranges: &[Range<usize>]) -> String {
+        let mut hash = Context::new(&SHA256);
+        for range in ranges {
+            hash.update(self.ids_of(range));
+        }
+        hex(hash.finish().as_ref(), 32)
     }
 
     /// Returns the ids of the events of `range`, a line feed behind each.
@@ -336,8 +373,13 @@ mod tests {
 
     const SHARE: Share = Share { record: 0, lines: 1 };
 
+    fn one(range: Range<usize>) -> [Range<usize>; 1] {
+        [range]
+    }
+
     fn limits(format: PayloadFormat, max_bytes: usize) -> Limits {
-        Limits { format, max_bytes, max_events: None }
+        let framing = Arc::new(Framing::new(format, ["", ""]));
+        Limits { framing, max_bytes, max_event_bytes: usize::MAX, max_events: None }
     }
 
     /// Packs the events; an oversized one becomes its size.
@@ -352,7 +394,9 @@ mod tests {
                     assert_eq!(packer.last_event(), event.as_bytes());
                     batches.extend(batch);
                 }
-                Err(Oversized::Event { bytes, .. } | Oversized::Text { bytes, .. }) => oversized.push(bytes),
+                Err(
+                    Oversized::Event { bytes, .. } | Oversized::Alone { bytes, .. } | Oversized::Text { bytes, .. },
+                ) => oversized.push(bytes),
             }
         }
         batches.extend(packer.finish());
@@ -360,9 +404,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn packs(limits: Limits, events: &[&str], expected: &[&str]) {
+    fn packs(limits: &Limits, events: &[&str], expected: &[&str]) {
         let events: Vec<String> = events.iter().map(ToString::to_string).collect();
-        let (batches, oversized) = pack(limits, &events);
+        let (batches, oversized) = pack(limits.clone(), &events);
         let bodies: Vec<&[u8]> = batches.iter().map(|batch| batch.body.as_ref()).collect();
         let expected: Vec<&[u8]> = expected.iter().map(|body| body.as_bytes()).collect();
         assert_eq!(bodies, expected);
@@ -372,16 +416,16 @@ mod tests {
     #[test]
     fn an_array_that_fits_exactly_is_one_body_and_a_byte_less_makes_two() {
         // [11,22] is 7 bytes.
-        packs(limits(PayloadFormat::Json, 8), &["11", "22"], &["[11,22]"]);
-        packs(limits(PayloadFormat::Json, 7), &["11", "22"], &["[11,22]"]);
-        packs(limits(PayloadFormat::Json, 6), &["11", "22"], &["[11]", "[22]"]);
+        packs(&limits(PayloadFormat::Json, 8), &["11", "22"], &["[11,22]"]);
+        packs(&limits(PayloadFormat::Json, 7), &["11", "22"], &["[11,22]"]);
+        packs(&limits(PayloadFormat::Json, 6), &["11", "22"], &["[11]", "[22]"]);
     }
 
     #[test]
     fn the_line_feed_after_each_event_counts() {
-        packs(limits(PayloadFormat::Ndjson, 7), &["11", "22"], &["11\n22\n"]);
-        packs(limits(PayloadFormat::Ndjson, 6), &["11", "22"], &["11\n22\n"]);
-        packs(limits(PayloadFormat::Ndjson, 5), &["11", "22"], &["11\n", "22\n"]);
+        packs(&limits(PayloadFormat::Ndjson, 7), &["11", "22"], &["11\n22\n"]);
+        packs(&limits(PayloadFormat::Ndjson, 6), &["11", "22"], &["11\n22\n"]);
+        packs(&limits(PayloadFormat::Ndjson, 5), &["11", "22"], &["11\n", "22\n"]);
     }
 
     #[test]
@@ -407,13 +451,13 @@ mod tests {
     #[test]
     fn a_body_has_at_most_so_many_events() {
         let limits = Limits { max_events: NonZeroUsize::new(2), ..limits(PayloadFormat::Json, 100) };
-        packs(limits, &["1", "2", "3", "4", "5"], &["[1,2]", "[3,4]", "[5]"]);
+        packs(&limits, &["1", "2", "3", "4", "5"], &["[1,2]", "[3,4]", "[5]"]);
     }
 
     #[test]
     fn nothing_makes_no_body() {
-        packs(limits(PayloadFormat::Json, 10), &[], &[]);
-        packs(limits(PayloadFormat::Ndjson, 10), &[], &[]);
+        packs(&limits(PayloadFormat::Json, 10), &[], &[]);
+        packs(&limits(PayloadFormat::Ndjson, 10), &[], &[]);
     }
 
     #[test]
@@ -422,11 +466,11 @@ mod tests {
             let events: Vec<String> = ["1", "22", "333"].map(str::to_owned).into();
             let (batches, _) = pack(limits(format, 100), &events);
             let [batch] = batches.as_slice() else { panic!("one batch") };
-            let (tail, tail_alone) = (batch.body(&(1..3)), pack(limits(format, 100), &events[1..]).0);
+            let (tail, tail_alone) = (batch.body(&one(1..3)), pack(limits(format, 100), &events[1..]).0);
             assert_eq!(tail, tail_alone[0].body);
-            assert_eq!(batch.body(&(0..3)), batch.body);
-            assert_eq!(batch.idempotency_key(&(1..3)), hex(&Sha256::digest(b"1\n2\n"), 32));
-            assert_eq!(batch.idempotency_key(&(0..1)), hex(&Sha256::digest(b"0\n"), 32));
+            assert_eq!(batch.body(&one(0..3)), batch.body);
+            assert_eq!(batch.idempotency_key(&one(1..3)), hex(&Sha256::digest(b"1\n2\n"), 32));
+            assert_eq!(batch.idempotency_key(&one(0..1)), hex(&Sha256::digest(b"0\n"), 32));
         }
     }
 
@@ -474,7 +518,7 @@ mod tests {
     #[should_panic(expected = "within the batch")]
     fn a_range_beyond_the_batch_is_no_body() {
         let (batches, _) = pack(limits(PayloadFormat::Json, 100), &["1".to_owned(), "2".to_owned()]);
-        drop(batches[0].body(&(1..3)));
+        drop(batches[0].body(&one(1..3)));
     }
 
     proptest! {
@@ -488,8 +532,8 @@ mod tests {
             let format = if json { PayloadFormat::Json } else { PayloadFormat::Ndjson };
             let framing = if json { 2 } else { 1 };
             let events: Vec<String> = sizes.iter().map(|size| "7".repeat(*size)).collect();
-            let limits = Limits { format, max_bytes, max_events: NonZeroUsize::new(max_events) };
-            let (batches, oversized) = pack(limits, &events);
+            let limits = Limits { max_events: NonZeroUsize::new(max_events), ..limits(format, max_bytes) };
+            let (batches, oversized) = pack(limits.clone(), &events);
 
             let fits = |event: &&String| event.len() + framing <= max_bytes;
             prop_assert_eq!(oversized.len(), events.iter().filter(|event| !fits(event)).count());

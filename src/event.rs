@@ -1,75 +1,175 @@
-//! The structured event that leaves, and how it is written: one JSON object, in one fixed order of fields.
+//! The structured event that leaves, and how it is written: one JSON object, in one fixed order of fields, in the layout that its
+//! destination wants.
+//!
+//! ```json
+//! {"id":"3871","timestamp":"2026-11-21T18:59:00.123Z","kind":"access","logGroup":"orders-access","context":{"status":200}}
+//! ```
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use crate::access_log::AccessLog;
 use crate::execution_log::Request;
 use crate::head::{Head, write_timestamp};
-use crate::json::{self, write_field};
+use crate::json;
+use crate::layout::{Field, Layout, Piece};
 use crate::redact::{Redactor, TRUNCATED};
 
-impl Head<'_> {
-    /// Writes the event of an access-log line.
-    pub fn write_access(&self, log: &AccessLog<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
-        let shown = log.without_scattered(redactor);
-        let log = shown.as_ref().unwrap_or(log);
-        self.write("access", redactor, out);
-        self.write_api(log.api_id().as_deref(), log.stage().as_deref(), redactor, out);
-        log.write(redactor, out);
-        out.push(b'}');
-    }
+/// What an event tells beside its head.
+pub enum Event<'a> {
+    /// What an access-log line says.
+    Access(&'a AccessLog<'a>),
+    /// What the execution-log lines of one request say.
+    Execution(&'a Request),
+    /// A line that no format took, and why.
+    Text(&'a str, &'a dyn Display),
+}
 
-    /// Writes the event of one request's execution-log lines.
-    pub fn write_execution(request: &Request, redactor: &Redactor, out: &mut Vec<u8>) {
-        request.head.write("execution", redactor, out);
-        request.head.write_api(None, None, redactor, out);
-        out.extend_from_slice(b",\"execution\":");
-        request.write(redactor, out);
-        if request.truncated() {
-            out.extend_from_slice(b",\"truncated\":true");
+/// Writes events.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// What they look like.
+    pub layout: &'a Layout,
+    /// What is hidden in them.
+    pub redactor: &'a Redactor,
+}
+
+impl Writer<'_> {
+    /// Writes an event as its destination wants it.
+    pub fn write(&self, head: &Head<'_>, event: &Event<'_>, out: &mut Vec<u8>) {
+        let shown = match event {
+            Event::Access(log) => log.without_scattered(self.redactor),
+            _ => None,
+        };
+        let shown = shown.as_ref().map(Event::Access);
+        let event = shown.as_ref().unwrap_or(event);
+        for piece in &self.layout.pieces {
+            match piece {
+                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Piece::Event => {
+                    let start = out.len();
+                    self.members(head, event, out);
+                    // The first comma opens the object.
+                    if let Some(first) = out.get_mut(start) {
+                        *first = b'{';
+                    }
+                    out.push(b'}');
+                }
+                Piece::Members => self.members(head, event, out),
+                Piece::Id => json::write_escaped(out, &head.id),
+                Piece::Timestamp => write_timestamp(head.timestamp, out),
+                Piece::EpochSeconds => write_seconds(head.timestamp, out),
+                Piece::EpochMillis => out.extend_from_slice(head.timestamp.to_string().as_bytes()),
+                Piece::Summary => json::write_escaped(out, &self.summary(event)),
+                Piece::Service => json::write_escaped(out, &self.service(head, event)),
+            }
         }
-        out.push(b'}');
     }
 
-    /// Writes the event of a line that no format took, and why.
-    pub fn write_text(&self, message: &str, parse_error: &dyn Display, redactor: &Redactor, out: &mut Vec<u8>) {
-        self.write("text", redactor, out);
-        self.write_api(None, None, redactor, out);
-        write_field(out, "message", Some(&redactor.of_unparsed().text(message)));
-        if message.trim_end().ends_with(TRUNCATED) {
-            out.extend_from_slice(b",\"truncated\":true");
+    /// Writes the members of the event, each behind a comma.
+    fn members(&self, head: &Head<'_>, event: &Event<'_>, out: &mut Vec<u8>) {
+        let kind = match event {
+            Event::Access(_) => "access",
+            Event::Execution(_) => "execution",
+            Event::Text(..) => "text",
+        };
+        self.text(Field::Id, Some(&head.id), out);
+        if self.label(Field::Timestamp, out) {
+            out.push(b'"');
+            write_timestamp(head.timestamp, out);
+            out.push(b'"');
         }
-        write_field(out, "parseError", Some(&parse_error.to_string()));
-        out.push(b'}');
+        self.text(Field::Kind, Some(kind), out);
+        out.extend_from_slice(&head.origin.json);
+        if let Some(fields) = &head.extracted_fields
+            && self.label(Field::ExtractedFields, out)
+        {
+            self.redactor.write_json(&json::sound(fields), out);
+        }
+        let (api_id, stage) = match event {
+            Event::Access(log) => (log.api_id(), log.stage()),
+            _ => (None, None),
+        };
+        self.name(Field::ApiId, head.origin.api_id.as_deref().or(api_id.as_deref()), out);
+        self.name(Field::Stage, head.origin.stage.as_deref().or(stage.as_deref()), out);
+        let is_truncated = match event {
+            Event::Access(log) => {
+                let labels = [Field::Context, Field::Fields].map(|field| self.layout.label(field).unwrap_or_default());
+                log.write(labels, self.redactor, out);
+                false
+            }
+            Event::Execution(request) => {
+                if self.label(Field::Execution, out) {
+                    request.write(self.redactor, out);
+                }
+                request.truncated()
+            }
+            Event::Text(line, _) => {
+                self.text(Field::Message, Some(&self.redactor.of_unparsed().text(line)), out);
+                line.trim_end().ends_with(TRUNCATED)
+            }
+        };
+        if is_truncated && self.label(Field::Truncated, out) {
+            out.extend_from_slice(b"true");
+        }
+        if let Event::Text(_, reason) = event {
+            self.text(Field::ParseError, Some(&reason.to_string()), out);
+        }
+        out.extend_from_slice(self.layout.statics.as_bytes());
     }
 
-    /// Writes the fields that all kinds have, from the opening brace on.
-    fn write(&self, kind: &str, redactor: &Redactor, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\":");
-        json::write_string(out, &self.id);
-        out.extend_from_slice(b",\"timestamp\":\"");
-        write_timestamp(self.timestamp, out);
-        out.extend_from_slice(b"\",\"kind\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.push(b'"');
-        out.extend_from_slice(&self.origin.json);
-        if let Some(fields) = &self.extracted_fields {
-            out.extend_from_slice(b",\"extractedFields\":");
-            redactor.write_json(&json::sound(fields), out);
+    /// Writes what stands before a field's value, unless the field is left out.
+    fn label(&self, field: Field, out: &mut Vec<u8>) -> bool {
+        let label = self.layout.label(field);
+        out.extend_from_slice(label.unwrap_or_default().as_bytes());
+        label.is_some()
+    }
+
+    fn text(&self, field: Field, value: Option<&str>, out: &mut Vec<u8>) {
+        if let Some(value) = value
+            && self.label(field, out)
+        {
+            json::write_string(out, value);
         }
     }
 
-    /// Writes API and stage: those of the origin, else those that the line tells. A name can be digits that are to be hidden.
-    fn write_api(&self, api_id: Option<&str>, stage: Option<&str>, redactor: &Redactor, out: &mut Vec<u8>) {
-        for (key, known, told) in [("apiId", &self.origin.api_id, api_id), ("stage", &self.origin.stage, stage)] {
-            write_field(out, key, known.as_deref().or(told).map(|name| redactor.text(name)).as_deref());
+    /// Writes the name of an API or a stage: it can be digits that are to be hidden.
+    fn name(&self, field: Field, name: Option<&str>, out: &mut Vec<u8>) {
+        self.text(field, name.map(|name| self.redactor.text(name)).as_deref(), out);
+    }
+
+    /// Says an event in a line for people: the text, or `GET /orders 200`.
+    fn summary<'e>(&self, event: &Event<'e>) -> Cow<'e, str> {
+        match event {
+            Event::Text(line, _) => Cow::Owned(self.redactor.of_unparsed().text(line).into_owned()),
+            Event::Access(log) => Cow::Owned(self.redactor.text(&log.summary()).into_owned()),
+            Event::Execution(request) => Cow::Owned(self.redactor.text(&request.summary()).into_owned()),
+        }
+    }
+
+    /// Names what has logged: the API's id, else the log group.
+    fn service<'e>(&self, head: &'e Head<'_>, event: &'e Event<'_>) -> Cow<'e, str> {
+        let told = match event {
+            Event::Access(log) => log.api_id(),
+            _ => None,
+        };
+        let name = head.origin.api_id.as_deref().map(Cow::Borrowed).or(told);
+        match name {
+            Some(name) => Cow::Owned(self.redactor.text(&name).into_owned()),
+            None => Cow::Borrowed(head.origin.log_group()),
         }
     }
 }
 
+/// Writes a time as seconds since the Unix epoch, with its milliseconds as a fraction.
+fn write_seconds(milliseconds: i64, out: &mut Vec<u8>) {
+    let sign = if milliseconds < 0 { "-" } else { "" };
+    let milliseconds = milliseconds.unsigned_abs();
+    out.extend_from_slice(format!("{sign}{}.{:03}", milliseconds / 1000, milliseconds % 1000).as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
     use std::sync::Arc;
 
     use super::*;
@@ -81,7 +181,11 @@ mod tests {
         let origin = Arc::new(Origin::default());
         let head = Head { id: Cow::Borrowed("7"), timestamp: 0, origin, extracted_fields: None };
         let mut out = Vec::new();
-        head.write_access(&formats.parse(line).unwrap(), redactor, &mut out);
+        Writer { layout: &Layout::default(), redactor }.write(
+            &head,
+            &Event::Access(&formats.parse(line).unwrap()),
+            &mut out,
+        );
         let event = String::from_utf8(out).unwrap();
         let start = r#"{"id":"7","timestamp":"1970-01-01T00:00:00.000Z","kind":"access","#;
         event.strip_prefix(start).unwrap().to_owned()
@@ -116,14 +220,16 @@ mod tests {
 
     #[test]
     fn a_text_event_is_written_in_order() {
+        let (layout, redactor) = (Layout::default(), Redactor::off());
         let head = Head {
             id: Cow::Borrowed("7"),
             timestamp: 0,
-            origin: Arc::new(Origin::new("o", "g", "s")),
+            origin: Arc::new(Origin::new(&layout, "o", "g", "s")),
             extracted_fields: Some(Cow::Borrowed(r#"{ "a": "b" }"#)),
         };
         let mut out = Vec::new();
-        head.write_text("a\nb [TRUNCATED]", &"no format", &Redactor::off(), &mut out);
+        let text = Event::Text("a\nb [TRUNCATED]", &"no format");
+        Writer { layout: &layout, redactor: &redactor }.write(&head, &text, &mut out);
         let expected = r#"{"id":"7","timestamp":"1970-01-01T00:00:00.000Z","kind":"text","owner":"o","logGroup":"g","logStream":"s","extractedFields":{"a":"b"},"message":"a\nb [TRUNCATED]","truncated":true,"parseError":"no format"}"#;
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }

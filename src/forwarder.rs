@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::retry::Deadline;
 use crate::subscription::Buffers;
 use crate::summary::Summary;
-use crate::token::{Endpoint, Store, TokenError, Tokens};
+use crate::token::{Endpoint, Parameters, Store, TokenError, Tokens};
 
 /// How long an answer waits for an early renewal of the token that is still under way: given up, it would have to be made again.
 const RENEWAL_GRACE: Duration = Duration::from_secs(1);
@@ -58,11 +58,15 @@ impl Forwarder {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .load()
             .await;
-        let token = &settings.token;
-        let client_of_store = aws_sdk_ssm::Client::new(&sdk);
-        let (parameter, credentials) = (token.parameter.clone(), token.credentials_parameter.clone());
-        let store = Store::new(&client_of_store, parameter, credentials, settings.formats_parameter.clone());
-        let endpoint = Endpoint::new(client.clone(), token, timeout, settings.delivery.max_attempts);
+        let oauth = settings.oauth.as_ref();
+        let parameters = Parameters {
+            token: oauth.map(|oauth| oauth.parameter.clone()),
+            credentials: settings.credentials_parameter.clone(),
+            formats: settings.formats_parameter.clone(),
+        };
+        let store = Store::new(&aws_sdk_ssm::Client::new(&sdk), parameters);
+        let attempts = settings.delivery.max_attempts;
+        let endpoint = oauth.map(|oauth| Endpoint::new(client.clone(), oauth, timeout, attempts));
         let tokens = Tokens::new(store, endpoint, timeout, fastrand::f64());
         let delivery = Delivery::new(client, settings.delivery.clone(), timeout, settings.redactor.clone());
         Ok(Self {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use crate::json;
+use crate::layout::{Field, Layout};
 
 /// Start of the name of every log group that API Gateway makes for execution logs; `{api}/{stage}` follows.
 pub(crate) const EXECUTION_LOG_GROUP: &str = "API-Gateway-Execution-Logs_";
@@ -37,10 +38,13 @@ pub struct Origin {
 impl Origin {
     /// The origin that an envelope tells. Empty texts are unknown.
     #[must_use]
-    pub fn new(owner: &str, log_group: &str, log_stream: &str) -> Self {
+    pub fn new(layout: &Layout, owner: &str, log_group: &str, log_stream: &str) -> Self {
         let mut json = Vec::new();
-        for (key, value) in [("owner", owner), ("logGroup", log_group), ("logStream", log_stream)] {
-            json::write_field(&mut json, key, Some(value).filter(|value| !value.is_empty()));
+        for (field, value) in [(Field::Owner, owner), (Field::LogGroup, log_group), (Field::LogStream, log_stream)] {
+            if let Some(label) = layout.label(field).filter(|_| !value.is_empty()) {
+                json.extend_from_slice(label.as_bytes());
+                json::write_string(&mut json, value);
+            }
         }
         let (api_id, stage) = log_group
             .strip_prefix(EXECUTION_LOG_GROUP)
@@ -172,9 +176,9 @@ mod tests {
 
     #[test]
     fn the_execution_log_group_names_api_and_stage() {
-        let origin = Origin::new("1", "API-Gateway-Execution-Logs_abc123/prod", "s");
+        let origin = Origin::new(&Layout::default(), "1", "API-Gateway-Execution-Logs_abc123/prod", "s");
         assert!(origin.holds_execution_logs());
         assert_eq!((origin.api_id.as_deref(), origin.stage.as_deref()), (Some("abc123"), Some("prod")));
-        assert!(!Origin::new("1", "/aws/apigateway/x", "s").holds_execution_logs());
+        assert!(!Origin::new(&Layout::default(), "1", "/aws/apigateway/x", "s").holds_execution_logs());
     }
 }

@@ -12,10 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::archive::{Archive, Archives};
-use crate::batch::{Batch, Limits, Oversized, Packer};
+use crate::batch::{Batch, Oversized, Packer};
 use crate::config::Settings;
 use crate::counts::Counts;
-use crate::delivery::DeliverySettings;
+use crate::event::{Event, Writer};
 use crate::execution_log::{Request, Stitcher};
 use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::head::{Head, Origin, Share, valid_timestamp};
@@ -82,12 +82,10 @@ impl<'a> Intake<'a> {
     /// Opens the books for the records of an event.
     #[must_use]
     pub fn new(settings: &'a Settings, event: &'a FirehoseEvent<'a>) -> Self {
-        let DeliverySettings { format, max_batch_bytes, max_batch_events, .. } = settings.delivery;
-        let limits = Limits { format, max_bytes: max_batch_bytes, max_events: max_batch_events };
         let taken = Taken {
             settings,
             ledger: Ledger::open(event),
-            packer: Packer::new(limits),
+            packer: Packer::new(settings.limits.clone()),
             stitcher: Stitcher::default(),
             stitched: 0,
             archives: (settings.archive == Archive::Structured).then(|| Archives::new(event.records.len())),
@@ -243,7 +241,12 @@ impl<'a> Intake<'a> {
                     self.taken.ledger.own_envelope(reading.record);
                     reading.position += envelope.events.len();
                 } else {
-                    *origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
+                    *origin = Arc::new(Origin::new(
+                        &self.settings.layout,
+                        &envelope.owner,
+                        &envelope.log_group,
+                        &envelope.log_stream,
+                    ));
                     *events = envelope.events;
                 }
             },
@@ -267,7 +270,7 @@ impl<'a> Intake<'a> {
 impl Taken<'_> {
     /// Text of an event that needs no measuring.
     fn longest(&self) -> usize {
-        LONG_EVENT_BYTES.max(self.settings.delivery.max_batch_bytes)
+        LONG_EVENT_BYTES.max(self.settings.limits.max_bytes)
     }
 
     /// Measures the text of a long event.
@@ -278,20 +281,19 @@ impl Taken<'_> {
         let fields = head.extracted_fields.as_deref().map_or(0, |fields| fields.len() - json::compact_len(fields));
         let bytes = head.text_bytes() - fields + line.text_bytes();
         if bytes > self.longest() {
-            return Err(Oversized::Text { bytes, cap: self.settings.delivery.max_batch_bytes });
+            return Err(Oversized::Text { bytes, cap: self.settings.limits.max_bytes });
         }
         Ok(())
     }
 
     /// Takes a line that was read. Returns the body that was open before it, if that is full.
     fn take(&mut self, record: usize, head: &Head<'_>, read: Read<'_>) -> Option<Batch> {
-        let redactor = &self.settings.redactor;
         let shares = [Share { record, lines: 1 }];
         match read {
-            Read::Access(log) => self.pack(head, &shares, |out| head.write_access(log, redactor, out)),
+            Read::Access(log) => self.pack(head, &shares, &Event::Access(log)),
             Read::Text(line, reason) => {
                 self.ledger.unparsed();
-                self.pack(head, &shares, |out| head.write_text(line, &reason, redactor, out))
+                self.pack(head, &shares, &Event::Text(line, &reason))
             }
             Read::Execution(part) => {
                 self.stitcher.push(record, head, part);
@@ -308,17 +310,14 @@ impl Taken<'_> {
 
     /// Takes a request that has left the stitcher.
     fn request(&mut self, request: &Request) -> Option<Batch> {
-        let (bytes, cap) = (request.text_bytes(), self.settings.delivery.max_batch_bytes);
+        let (bytes, cap) = (request.text_bytes(), self.settings.limits.max_bytes);
         if bytes > self.longest() {
             let error = Oversized::Text { bytes, cap };
             self.ledger.oversized(&request.head.id, request.head.origin.log_group(), &request.shares, &error);
             return None;
         }
-        let redactor = &self.settings.redactor;
-        let packed = catch_unwind(AssertUnwindSafe(|| {
-            let write = |out: &mut Vec<u8>| Head::write_execution(request, redactor, out);
-            self.pack(&request.head, &request.shares, write)
-        }));
+        let packed =
+            catch_unwind(AssertUnwindSafe(|| self.pack(&request.head, &request.shares, &Event::Execution(request))));
         packed.unwrap_or_else(|_| {
             self.packer.undo();
             self.ledger.broken_event(&request.shares);
@@ -327,7 +326,9 @@ impl Taken<'_> {
     }
 
     /// Puts an event into the open body. Returns the body before it, if that is full.
-    fn pack(&mut self, head: &Head<'_>, shares: &[Share], write: impl FnOnce(&mut Vec<u8>)) -> Option<Batch> {
+    fn pack(&mut self, head: &Head<'_>, shares: &[Share], event: &Event<'_>) -> Option<Batch> {
+        let Settings { layout, redactor, .. } = self.settings;
+        let write = |out: &mut Vec<u8>| Writer { layout, redactor }.write(head, event, out);
         let log_group = head.origin.log_group();
         #[cfg(test)]
         let write = tests::may_panic_behind(write);
@@ -410,7 +411,7 @@ mod tests {
         let mut buffers = Buffers::default();
         let mut bodies = Vec::new();
         let mut accept = |intake: &mut Intake<'_>, batch: Batch| {
-            bodies.push(String::from_utf8(batch.body(&(0..batch.len())).to_vec()).expect("text"));
+            bodies.push(String::from_utf8(batch.whole().to_vec()).expect("text"));
             intake.ledger().accepted(batch.shares(0..batch.len()));
         };
         for (index, record) in event.records.iter().enumerate() {
@@ -453,7 +454,7 @@ mod tests {
         let mut buffers = Buffers::default();
         let mut reading = intake.open(0, record, 0, &mut buffers).expect("readable");
         let mut bodies = Vec::new();
-        let text = |batch: Batch| String::from_utf8(batch.body(&(0..batch.len())).to_vec()).expect("text");
+        let text = |batch: Batch| String::from_utf8(batch.whole().to_vec()).expect("text");
         while let Some(batch) = intake.fill(&mut reading) {
             bodies.push((text(batch), true));
         }
@@ -465,8 +466,9 @@ mod tests {
 
     /// The body of a record whose lines are each decoded and parsed, whatever the lines before them were.
     fn clear_body(settings: &Settings, messages: &[String]) -> String {
-        let origin = Arc::new(Origin::new("1", "g", "s"));
+        let origin = Arc::new(Origin::new(&settings.layout, "1", "g", "s"));
         let mut body = Vec::new();
+        let writer = Writer { layout: &settings.layout, redactor: &settings.redactor };
         for (index, message) in messages.iter().enumerate() {
             body.push(if index == 0 { b'[' } else { b',' });
             let head = Head {
@@ -476,8 +478,8 @@ mod tests {
                 extracted_fields: None,
             };
             match settings.formats.parse(message) {
-                Ok(log) => head.write_access(&log, &settings.redactor, &mut body),
-                Err(error) => head.write_text(message, &error, &settings.redactor, &mut body),
+                Ok(log) => writer.write(&head, &Event::Access(&log), &mut body),
+                Err(error) => writer.write(&head, &Event::Text(message, &error), &mut body),
             }
         }
         body.push(b']');

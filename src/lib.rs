@@ -29,9 +29,11 @@ pub mod firehose;
 pub mod subscription;
 
 // From a line to what it says, without what is secret.
+pub mod ids;
+pub mod layout;
+
 pub mod head;
 mod header_map;
-pub mod ids;
 pub mod redact;
 
 pub mod access_log;
@@ -53,6 +55,8 @@ pub mod token;
 pub mod delivery;
 
 // All together.
+pub mod destination;
+
 pub mod config;
 
 pub mod intake;

@@ -185,6 +185,7 @@ mod tests {
 
     use super::*;
     use crate::head::Origin;
+    use crate::layout::Layout;
 
     const EXECUTIONS: &str = "API-Gateway-Execution-Logs_a1/prod";
     const VENDED: &str = r#"{"api_id":"b2","payload":"(r-1) Text"}"#;
@@ -193,7 +194,7 @@ mod tests {
     #[track_caller]
     fn is(group: &str, line: &str, expected: &str) {
         let (formats, redactor) = (Formats::documented(), Redactor::off());
-        let origin = Arc::new(Origin::new("", group, ""));
+        let origin = Arc::new(Origin::new(&Layout::default(), "", group, ""));
         let head = Head { origin, timestamp: 7, ..Head::default() };
         let told = |head: &Head<'_>, read: Read<'_>| {
             let api = head.origin.api_id.as_deref().unwrap_or_default();

@@ -134,10 +134,10 @@ pub fn each_body(payload: &str, settings: &Settings, mut take: impl FnMut(Bytes)
     for (index, record) in event.records.iter().enumerate() {
         let mut reading = intake.open(index, record, 0, &mut buffers).expect("generated records can be read");
         while let Some(batch) = intake.fill(&mut reading) {
-            take(batch.body(&(0..batch.len())));
+            take(batch.whole());
         }
     }
     while let Some(batch) = intake.flush() {
-        take(batch.body(&(0..batch.len())));
+        take(batch.whole());
     }
 }

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch};
+use apigw_log_forwarder::event::{Event, Writer};
 use apigw_log_forwarder::execution_log::{Request, Stitcher};
 use apigw_log_forwarder::head::{Head, Origin, valid_timestamp};
 use apigw_log_forwarder::ids::Ids;
 use apigw_log_forwarder::json::Str;
+use apigw_log_forwarder::layout::Layout;
 use apigw_log_forwarder::line::{Line, NoLine, Read, Reader};
 use apigw_log_forwarder::redact::Redactor;
 use apigw_log_forwarder::subscription::{self, Content};
@@ -44,12 +46,13 @@ pub(crate) fn explain(
     now: i64,
 ) -> Explained {
     let outcome = Explained { steps: Vec::new(), all_understood: true };
-    let mut reader = Reader::new(formats, redactor);
-    let mut explainer = Explainer { formats, is_set, redactor, stitcher: Stitcher::default(), outcome };
+    let (mut reader, layout) = (Reader::new(formats, redactor), Layout::default());
+    let mut explainer =
+        Explainer { formats, is_set, redactor, layout: &layout, stitcher: Stitcher::default(), outcome };
     let mut ids = Ids::new(text.as_bytes());
     match subscription::read(text) {
         Ok(Content::Lines(text)) => {
-            let origin = Arc::new(Origin::new("", group, ""));
+            let origin = Arc::new(Origin::new(&layout, "", group, ""));
             for (position, message) in messages(text, &origin) {
                 let id = Cow::Owned(ids.id(position));
                 let head = Head { id, timestamp: now, origin: Arc::clone(&origin), extracted_fields: None };
@@ -60,7 +63,7 @@ pub(crate) fn explain(
         Ok(Content::Envelopes(envelopes)) => {
             let mut position = 0;
             for envelope in envelopes {
-                let origin = Arc::new(Origin::new(&envelope.owner, &envelope.log_group, &envelope.log_stream));
+                let origin = Arc::new(Origin::new(&layout, &envelope.owner, &envelope.log_group, &envelope.log_stream));
                 for event in envelope.events {
                     let head = Head {
                         id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
@@ -101,6 +104,7 @@ struct Explainer<'a> {
     formats: &'a Formats,
     is_set: bool,
     redactor: &'a Redactor,
+    layout: &'a Layout,
     stitcher: Stitcher,
     outcome: Explained,
 }
@@ -111,14 +115,14 @@ impl Explainer<'_> {
         let number = position + 1;
         match read {
             Read::Access(log) => {
-                let event = written(|out| head.write_access(log, self.redactor, out));
+                let event = self.written(head, &Event::Access(log));
                 let note = format!("line {number}: {}\n", self.describe(log, line));
                 self.outcome.steps.push(Step { note, event: Some(event) });
             }
             Read::Execution(part) => self.stitcher.push(position, head, part),
             Read::Vended(vended, part) => self.stitcher.push_vended(position, head, vended, part),
             Read::Text(line, reason) => {
-                let event = written(|out| head.write_text(line, &reason, self.redactor, out));
+                let event = self.written(head, &Event::Text(line, &reason));
                 let note = match &reason {
                     NoLine::Access(error) => format!("as {error}\n{}", place(error, line)),
                     NoLine::Execution(error) => {
@@ -129,6 +133,12 @@ impl Explainer<'_> {
                 self.fail(format!("line {number}: text, {note}"), Some(event));
             }
         }
+    }
+
+    fn written(&self, head: &Head<'_>, event: &Event<'_>) -> String {
+        let mut out = Vec::new();
+        Writer { layout: self.layout, redactor: self.redactor }.write(head, event, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     fn fail(&mut self, note: String, event: Option<String>) {
@@ -169,7 +179,7 @@ impl Explainer<'_> {
     /// Writes the requests that the lines were stitched to.
     fn finish(mut self) -> Explained {
         while let Some(request) = self.stitcher.pop() {
-            let event = written(|out| Head::write_execution(&request, self.redactor, out));
+            let event = self.written(&request.head, &Event::Execution(&request));
             self.outcome.steps.push(Step { note: contributors(&request), event: Some(event) });
         }
         self.outcome
@@ -196,12 +206,6 @@ fn place(error: &NoMatch<'_>, line: &str) -> String {
         }
     };
     caret::under(line.trim_ascii(), error.at, &remark)
-}
-
-fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut out = Vec::new();
-    write(&mut out);
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -278,6 +278,11 @@ impl Format {
         })
     }
 
+    /// Finds the slot of a variable.
+    pub(super) fn slot(&self, variable: &str) -> Option<usize> {
+        self.pattern.slots.iter().position(|slot| slot.variable.name.as_ref() == variable)
+    }
+
     /// Notes for each format whether lines of another may be lines of it to the letter.
     pub(super) fn find_rivals(formats: &mut [Self], takes: impl Fn(&Self, &str) -> bool) {
         let rivals: Vec<bool> = (0..formats.len())

@@ -426,6 +426,24 @@ impl<'a> AccessLog<'a> {
         epoch.and_then(|text| text.parse().ok()).or_else(|| words().and_then(|text| kind::clf_milliseconds(&text)))
     }
 
+    /// Returns the value of a `$context` variable, such as `identity.sourceIp`, as text. `None` for a line of no format.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (format, values) = self.reading.as_ref()?;
+        values.get(format.slot(name)?)?.text()
+    }
+
+    /// Says the request in a line for people, `GET /orders 200`: as much of it as is known.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let first = |names: &[&str]| names.iter().find_map(|name| self.variable(name));
+        let path = first(&["path", "resourcePath", "routeKey"]);
+        // A route names its method.
+        let method = first(&["httpMethod"]).filter(|_| !path.as_deref().is_some_and(|path| path.contains(' ')));
+        let parts: Vec<_> = [method, path, first(&["status"])].into_iter().flatten().collect();
+        if parts.is_empty() { "access".to_owned() } else { parts.join(" ") }
+    }
+
     /// Returns the log without the values that hold a credential whose name is in another value; `None` if there are none.
     #[must_use]
     pub fn without_scattered(&self, redactor: &Redactor) -> Option<Self> {
@@ -439,11 +457,11 @@ impl<'a> AccessLog<'a> {
     ///
     /// Numbers and booleans are such where AWS documents them; all other values are strings. What the redactor knows as a
     /// credential is hidden.
-    pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
+    pub fn write(&self, [context, fields]: [&str; 2], redactor: &Redactor, out: &mut Vec<u8>) {
         if let Some((format, values)) = &self.reading {
-            member(out, "context", |out| write::context(format, values, redactor, out));
+            member(out, context, |out| write::context(format, values, redactor, out));
         }
-        member(out, "fields", |out| match (&self.fields, &self.reading) {
+        member(out, fields, |out| match (&self.fields, &self.reading) {
             (Fields::Line(line, _), reading) => {
                 let format = reading.as_ref().map(|(format, _)| *format);
                 write::fields_of_line(format, line, redactor, out).unwrap_or(false)
@@ -470,13 +488,11 @@ pub(crate) fn is_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'))
 }
 
-/// Writes a member of an object behind a comma, unless there is no value.
-fn member(out: &mut Vec<u8>, key: &str, value: impl FnOnce(&mut Vec<u8>) -> bool) {
+/// Writes a member of an object behind its label, unless that is empty or there is no value.
+fn member(out: &mut Vec<u8>, label: &str, value: impl FnOnce(&mut Vec<u8>) -> bool) {
     let before = out.len();
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\":");
-    if !value(out) {
+    out.extend_from_slice(label.as_bytes());
+    if label.is_empty() || !value(out) {
         out.truncate(before);
     }
 }
@@ -489,7 +505,7 @@ mod tests {
 
     pub(super) fn written(log: &AccessLog<'_>, redactor: &Redactor) -> String {
         let mut out = Vec::new();
-        log.write(redactor, &mut out);
+        log.write([",\"context\":", ",\"fields\":"], redactor, &mut out);
         String::from_utf8(out).unwrap()
     }
 

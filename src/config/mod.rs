@@ -16,10 +16,12 @@ use tracing::level_filters::LevelFilter;
 use self::reader::Reader;
 use crate::access_log::{FormatError, Formats};
 use crate::archive::Archive;
-use crate::batch::PayloadFormat;
-use crate::delivery::{DeliverySettings, PayloadEncoding};
+use crate::batch::{Framing, Limits, PayloadFormat};
+use crate::delivery::{AuthHeader, DeliverySettings, PayloadEncoding};
+use crate::destination::{Auth, DESTINATIONS, Destination, JSON};
+use crate::layout::Layout;
 use crate::redact::{Redactor, ValueKind};
-use crate::token::{TokenAuthStyle, TokenSettings};
+use crate::token::{OAuthSettings, TokenAuthStyle};
 
 /// Largest body that a batch may have before it is encoded, in bytes; also the default.
 pub const MAX_BATCH_BYTES: usize = 1_000_000;
@@ -36,9 +38,15 @@ const MAX_TTL: Duration = Duration::from_hours(366 * 24);
 /// What the function is told by its environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The token.
-    pub token: TokenSettings,
-    /// The bodies and their delivery.
+    /// The token endpoint, if tokens are had of one.
+    pub oauth: Option<OAuthSettings>,
+    /// `CREDENTIALS_PARAMETER`: the `SecureString` with the client's credentials or the static key.
+    pub credentials_parameter: Option<String>,
+    /// What an event looks like: `FIELD_NAMES`, `STATIC_FIELDS`, `EVENT_TEMPLATE`.
+    pub layout: Layout,
+    /// The bodies: `PAYLOAD_FORMAT`, `BODY_TEMPLATE`, `MAX_BATCH_BYTES` (before encoding, framing counted), `MAX_BATCH_EVENTS`.
+    pub limits: Limits,
+    /// Their delivery.
     pub delivery: DeliverySettings,
     /// `ACCESS_LOG_FORMAT`, compiled.
     pub formats: Formats,
@@ -100,46 +108,38 @@ impl Settings {
     /// Every problem of every variable, in one error.
     pub fn read(environment: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(environment);
+        let reader = &mut reader;
 
         // The order is that of the documentation; each line leaves a problem or a value.
-        let analytics_url = reader.url("ANALYTICS_URL");
-        let token_url = reader.url("TOKEN_URL");
-        let parameter = reader.parameter_name("TOKEN_PARAMETER");
-        let credentials_parameter = reader.parameter_name("CREDENTIALS_PARAMETER");
-        if parameter.is_some() && parameter == credentials_parameter {
+        let analytics_url = reader.required("ANALYTICS_URL").and_then(|url| reader.url("ANALYTICS_URL", &url));
+        let destination = reader.word("DESTINATION", &DESTINATIONS.map(|row| (row.name, row)), &JSON);
+        let words = [("oauth", Auth::OAuth), ("key", Auth::Key), ("none", Auth::None)];
+        let auth = reader.word("AUTH", &words, destination.auth);
+        let auth_header = read_auth_header(reader, destination, auth);
+        let headers = reader.headers("REQUEST_HEADERS", auth_header.as_ref());
+        let ca_file = reader.text("SSL_CERT_FILE").map(PathBuf::from);
+        let oauth = if auth == Auth::OAuth { Some(read_oauth(reader, destination)) } else { None };
+        let credentials_parameter = match auth {
+            Auth::OAuth | Auth::Key => Some(reader.parameter_name("CREDENTIALS_PARAMETER")),
+            Auth::None => None,
+        };
+        let formats = reader.formats("ACCESS_LOG_FORMAT");
+        let formats_parameter = reader.optional_parameter_name("FORMATS_PARAMETER");
+        let token_parameter = reader.text("TOKEN_PARAMETER").filter(|_| oauth.is_some());
+        let credentials = reader.text("CREDENTIALS_PARAMETER").filter(|_| credentials_parameter.is_some());
+        if token_parameter.is_some() && token_parameter == credentials {
             reader.problem(
                 "CREDENTIALS_PARAMETER",
                 "must not be the same parameter as TOKEN_PARAMETER, which is overwritten",
             );
         }
-        let auth_style = reader.word(
-            "TOKEN_AUTH_STYLE",
-            &[("basic", TokenAuthStyle::Basic), ("post", TokenAuthStyle::Post), ("json", TokenAuthStyle::Json)],
-            TokenAuthStyle::Basic,
-        );
-        let scope = reader.text("TOKEN_SCOPE");
-        let audience = reader.text("TOKEN_AUDIENCE");
-        let default_ttl = reader.number("TOKEN_DEFAULT_TTL_SECONDS", 1, MAX_TTL.as_secs()).unwrap_or(300);
-        let formats = reader.formats("ACCESS_LOG_FORMAT");
-        let formats_parameter = reader.optional_parameter_name("FORMATS_PARAMETER");
-        if formats_parameter.is_some() && [&parameter, &credentials_parameter].contains(&&formats_parameter) {
+        if formats_parameter.is_some() && [&token_parameter, &credentials].contains(&&formats_parameter) {
             reader.problem(
                 "FORMATS_PARAMETER",
                 "must be another parameter than TOKEN_PARAMETER and CREDENTIALS_PARAMETER",
             );
         }
-        let format = reader.word(
-            "PAYLOAD_FORMAT",
-            &[("json", PayloadFormat::Json), ("ndjson", PayloadFormat::Ndjson)],
-            PayloadFormat::Json,
-        );
-        let encoding = reader.word(
-            "PAYLOAD_ENCODING",
-            &[("identity", PayloadEncoding::Identity), ("gzip", PayloadEncoding::Gzip)],
-            PayloadEncoding::Identity,
-        );
-        let max_batch_bytes = reader.count("MAX_BATCH_BYTES", MAX_BATCH_BYTES).unwrap_or(MAX_BATCH_BYTES);
-        let max_batch_events = reader.count("MAX_BATCH_EVENTS", MAX_BATCH_BYTES).and_then(NonZeroUsize::new);
+        let (layout, limits, encoding, content_type) = read_bodies(reader, destination);
         let concurrency = reader.count("DELIVERY_CONCURRENCY", 1000).unwrap_or(4);
         let request_timeout = reader.number("REQUEST_TIMEOUT_MS", 1, MAX_TIME.as_secs() * 1000).unwrap_or(10_000);
         let max_attempts = reader.count("MAX_ATTEMPTS", 1000).unwrap_or(5);
@@ -149,47 +149,34 @@ impl Settings {
         let max_record_bytes = reader.count("MAX_RECORD_BYTES", 1 << 31).unwrap_or(DEFAULT_MAX_RECORD_BYTES);
         let archive =
             reader.word("ARCHIVE", &[("none", Archive::None), ("structured", Archive::Structured)], Archive::None);
-        let redact = reader.word("REDACT", &[("on", true), ("off", false)], true);
-        let names = reader.text("REDACT_NAMES").unwrap_or_default();
-        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let values = reader.words("REDACT_VALUES", &ValueKind::WORDS);
-        let redactor = if redact { Redactor::new(names).with_values(&values) } else { Redactor::off() };
-        let redactor = redactor.with_format_names(formats.iter().flat_map(|formats| formats.secret_names(&redactor)));
+        let redactor = read_redactor(reader, formats.as_ref());
         let log_level = reader.level("LOG_LEVEL");
         let metrics_namespace = reader.namespace("METRICS_NAMESPACE").unwrap_or_else(|| "ApiLogForwarder".to_owned());
-
-        let ca_file = reader.text("SSL_CERT_FILE").map(PathBuf::from);
         let function_name =
             reader.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned());
         let own_log_group = reader.text("AWS_LAMBDA_LOG_GROUP_NAME");
 
-        // A required setting without a value has left a problem.
-        let (Some(analytics_url), Some(token_url), Some(parameter), Some(credentials_parameter), Some(formats), true) =
-            (analytics_url, token_url, parameter, credentials_parameter, formats, reader.problems.is_empty())
-        else {
-            return Err(SettingsError { problems: reader.problems });
+        // A required setting without a value has left a problem: a value of a group that is missing then is never used.
+        let (Some(url), Some(formats), true) = (analytics_url, formats, reader.problems.is_empty()) else {
+            return Err(SettingsError { problems: std::mem::take(&mut reader.problems) });
         };
         Ok(Self {
-            token: TokenSettings {
-                url: token_url,
-                parameter,
-                credentials_parameter,
-                auth_style,
-                scope,
-                audience,
-                default_ttl: Duration::from_secs(default_ttl),
-            },
+            oauth: oauth.flatten(),
+            credentials_parameter: credentials_parameter.flatten(),
             delivery: DeliverySettings {
-                url: analytics_url,
-                format,
+                url,
+                auth_header,
+                headers,
+                content_type,
                 encoding,
-                max_batch_bytes,
-                max_batch_events,
                 concurrency,
                 max_attempts,
                 retry_statuses,
+                answers: destination.answers,
                 answer_check,
             },
+            layout,
+            limits,
             formats,
             formats_parameter,
             request_timeout: Duration::from_millis(request_timeout),
@@ -203,6 +190,82 @@ impl Settings {
             own_log_group,
         })
     }
+}
+
+/// Reads the header that carries a token or a key.
+fn read_auth_header<E>(reader: &mut Reader<E>, destination: &Destination, auth: Auth) -> Option<AuthHeader>
+where
+    E: Fn(&str) -> Option<String>,
+{
+    let [token, key] = destination.headers;
+    let default = match auth {
+        Auth::OAuth => token,
+        Auth::Key => key,
+        Auth::None => return None,
+    };
+    let header = reader.text("AUTH_HEADER").unwrap_or_else(|| default.to_owned());
+    reader.auth_header("AUTH_HEADER", &header)
+}
+
+/// Reads what a token is asked for with. `None` if something is missing, which is a problem then.
+fn read_oauth<E: Fn(&str) -> Option<String>>(
+    reader: &mut Reader<E>,
+    destination: &Destination,
+) -> Option<OAuthSettings> {
+    let url = reader.required("TOKEN_URL").and_then(|url| reader.url("TOKEN_URL", &url));
+    let parameter = reader.parameter_name("TOKEN_PARAMETER");
+    let styles = [
+        ("basic", TokenAuthStyle::Basic),
+        ("basic-plain", TokenAuthStyle::BasicPlain),
+        ("post", TokenAuthStyle::Post),
+        ("json", TokenAuthStyle::Json),
+    ];
+    let auth_style = reader.word("TOKEN_AUTH_STYLE", &styles, destination.auth_style);
+    let scope = reader.text("TOKEN_SCOPE").or_else(|| destination.scope.map(str::to_owned));
+    let audience = reader.text("TOKEN_AUDIENCE");
+    let parameters = reader.form("TOKEN_REQUEST_PARAMETERS");
+    let default_ttl = reader.number("TOKEN_DEFAULT_TTL_SECONDS", 1, MAX_TTL.as_secs()).unwrap_or(300);
+    let default_ttl = Duration::from_secs(default_ttl);
+    Some(OAuthSettings { url: url?, parameter: parameter?, auth_style, scope, audience, parameters, default_ttl })
+}
+
+/// Reads what bodies and the events in them look like, and the media type.
+fn read_bodies<E: Fn(&str) -> Option<String>>(
+    reader: &mut Reader<E>,
+    destination: &Destination,
+) -> (Layout, Limits, PayloadEncoding, &'static str) {
+    let formats = [("json", PayloadFormat::Json), ("ndjson", PayloadFormat::Ndjson)];
+    let format = reader.word("PAYLOAD_FORMAT", &formats, destination.format);
+    for variable in ["PAYLOAD_FORMAT", "EVENT_TEMPLATE", "BODY_TEMPLATE"] {
+        if destination.name != JSON.name && reader.text(variable).is_some() {
+            reader.problem(variable, format!("is for DESTINATION=json only: {} has its own", destination.name));
+        }
+    }
+    let layout = reader.layout(destination.layout());
+    let around = reader.around_events("BODY_TEMPLATE");
+    let around = around.as_ref().map_or(destination.around, |[before, behind]| [before, behind]);
+    let encodings = [("identity", PayloadEncoding::Identity), ("gzip", PayloadEncoding::Gzip)];
+    let encoding = reader.word("PAYLOAD_ENCODING", &encodings, destination.encoding);
+    let [default_bytes, most_bytes] = destination.max_bytes;
+    let limits = Limits {
+        framing: Framing::new(format, around).into(),
+        max_bytes: reader.count("MAX_BATCH_BYTES", most_bytes).unwrap_or(default_bytes),
+        max_event_bytes: destination.max_event_bytes,
+        max_events: reader
+            .count("MAX_BATCH_EVENTS", destination.max_events.unwrap_or(MAX_BATCH_BYTES))
+            .or(destination.max_events)
+            .and_then(NonZeroUsize::new),
+    };
+    (layout, limits, encoding, format.content_type())
+}
+
+fn read_redactor<E: Fn(&str) -> Option<String>>(reader: &mut Reader<E>, formats: Option<&Formats>) -> Redactor {
+    let redact = reader.word("REDACT", &[("on", true), ("off", false)], true);
+    let names = reader.text("REDACT_NAMES").unwrap_or_default();
+    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let values = reader.words("REDACT_VALUES", &ValueKind::WORDS);
+    let redactor = if redact { Redactor::new(names).with_values(&values) } else { Redactor::off() };
+    redactor.with_format_names(formats.iter().flat_map(|formats| formats.secret_names(&redactor)))
 }
 
 impl Settings {
@@ -247,18 +310,18 @@ mod tests {
     #[test]
     fn the_required_settings_are_enough() {
         let settings = read(&[]).expect("the required settings are there");
-        assert_eq!(settings.delivery.format, PayloadFormat::Json);
+        assert_eq!(settings.limits.framing, Framing::new(PayloadFormat::Json, ["", ""]).into());
         assert_eq!(settings.delivery.encoding, PayloadEncoding::Identity);
-        assert_eq!(settings.delivery.max_batch_bytes, 1_000_000);
-        assert_eq!(settings.delivery.max_batch_events, None);
+        assert_eq!(settings.limits.max_bytes, 1_000_000);
+        assert_eq!(settings.limits.max_events, None);
         assert_eq!(settings.delivery.concurrency, 4);
         assert_eq!(settings.delivery.max_attempts, 5);
         assert_eq!(settings.request_timeout, Duration::from_secs(10));
         assert_eq!(settings.max_record_bytes, 33_554_432);
         assert_eq!(settings.archive, Archive::None);
         assert_eq!(settings.log_level, None);
-        assert_eq!(settings.token.auth_style, TokenAuthStyle::Basic);
-        assert_eq!(settings.token.default_ttl, Duration::from_mins(5));
+        assert_eq!(settings.oauth.as_ref().unwrap().auth_style, TokenAuthStyle::Basic);
+        assert_eq!(settings.oauth.as_ref().unwrap().default_ttl, Duration::from_mins(5));
         assert_eq!(settings.metrics_namespace, "ApiLogForwarder");
     }
 

@@ -2,12 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri, header};
 use tracing::level_filters::LevelFilter;
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded};
 
 use super::Problem;
 use crate::access_log::Formats;
+use crate::delivery::{AuthHeader, IDEMPOTENCY_KEY};
+use crate::layout::{self, Layout, LayoutError};
 
 /// Reads variables and keeps the problems.
 pub(super) struct Reader<E> {
@@ -37,15 +39,68 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
         value
     }
 
-    pub(super) fn url(&mut self, variable: &'static str) -> Option<Uri> {
-        let value = self.required(variable)?;
-        match service_url(&value) {
+    pub(super) fn url(&mut self, variable: &'static str, value: &str) -> Option<Uri> {
+        match service_url(value) {
             Ok(url) => Some(url),
             Err(reason) => {
                 self.problem(variable, reason);
                 None
             }
         }
+    }
+
+    /// A header with `{token}` in its value.
+    pub(super) fn auth_header(&mut self, variable: &'static str, value: &str) -> Option<AuthHeader> {
+        let header = header(value).and_then(|(name, value)| {
+            let (before, behind) = value.split_once("{token}")?;
+            let is_one = !behind.contains("{token}") && HeaderValue::from_str(value).is_ok();
+            let around = [before.to_owned(), behind.to_owned()];
+            (is_one && !OWN_HEADERS.contains(&name)).then_some(AuthHeader { name, around })
+        });
+        if header.is_none() {
+            self.problem(
+                variable,
+                "is no header with {token} once in its value, such as Authorization: Bearer {token}",
+            );
+        }
+        header
+    }
+
+    /// Headers, one a line; none that the function sets itself.
+    pub(super) fn headers(
+        &mut self,
+        variable: &'static str,
+        auth: Option<&AuthHeader>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        for line in self.text(variable).unwrap_or_default().lines().filter(|line| !line.trim().is_empty()) {
+            let Some((name, value)) =
+                header(line).and_then(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?)))
+            else {
+                self.problem(variable, "has a line that is no header, such as X-Tenant: orders");
+                return headers;
+            };
+            if OWN_HEADERS.contains(&name) || auth.is_some_and(|auth| auth.name == name) {
+                self.problem(variable, format!("must not hold {name}: the function sets it itself"));
+                return headers;
+            }
+            headers.push((name, value));
+        }
+        headers
+    }
+
+    /// Parameters of a token request, as in a form.
+    pub(super) fn form(&mut self, variable: &'static str) -> Vec<(String, String)> {
+        let value = self.text(variable).unwrap_or_default();
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(value.as_bytes()).into_owned().collect();
+        if pairs.iter().any(|(name, _)| name.is_empty()) {
+            self.problem(variable, "is no form, such as resource=https%3A%2F%2Fapi.example.com&x=y");
+        } else if pairs.iter().any(|(name, _)| name == "grant_type" || name.starts_with("client_")) {
+            self.problem(variable, "must not hold grant_type or client_*: the function sets them itself");
+        } else {
+            return pairs;
+        }
+        Vec::new()
     }
 
     pub(super) fn parameter_name(&mut self, variable: &'static str) -> Option<String> {
@@ -117,6 +172,33 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
         self.number(variable, 1, u64::try_from(max).unwrap_or(u64::MAX)).and_then(|count| usize::try_from(count).ok())
     }
 
+    /// What an event looks like.
+    pub(super) fn layout(&mut self, mut layout: Layout) -> Layout {
+        let mut change = |variable, change: fn(&mut Layout, &str) -> Result<(), LayoutError>| {
+            if let Some(value) = self.text(variable)
+                && let Err(error) = change(&mut layout, &value)
+            {
+                self.problem(variable, error.to_string());
+            }
+        };
+        change("EVENT_TEMPLATE", Layout::write_as);
+        change("FIELD_NAMES", Layout::rename);
+        change("STATIC_FIELDS", Layout::add);
+        layout
+    }
+
+    /// What stands before and behind the events of a body.
+    pub(super) fn around_events(&mut self, variable: &'static str) -> Option<[String; 2]> {
+        let value = self.text(variable)?;
+        match layout::around_events(&value) {
+            Ok(around) => Some(around.map(str::to_owned)),
+            Err(error) => {
+                self.problem(variable, error.to_string());
+                None
+            }
+        }
+    }
+
     pub(super) fn formats(&mut self, variable: &'static str) -> Option<Formats> {
         let Some(value) = self.text(variable) else { return Some(Formats::documented()) };
         match Formats::compile(&value) {
@@ -171,6 +253,28 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
         );
         None
     }
+}
+
+/// Headers that the function or HTTP itself sets.
+const OWN_HEADERS: [HeaderName; 10] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::HOST,
+    header::USER_AGENT,
+    header::TE,
+    header::UPGRADE,
+    IDEMPOTENCY_KEY,
+];
+
+/// Divides a header into its name and its value.
+fn header(line: &str) -> Option<(HeaderName, &str)> {
+    let (name, value) = line.split_once(':')?;
+    let value = value.trim();
+    let name = HeaderName::try_from(name.trim()).ok()?;
+    (!value.is_empty()).then_some((name, value))
 }
 
 /// Reads the URL of a service that gets a secret: `https`, or `http` to this machine.

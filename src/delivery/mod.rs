@@ -3,29 +3,34 @@
 //! `verdict` says what an answer means, `health` what may still be asked. Everything that a batch may meet ends in a list
 //! of the events that the API has accepted; the ledger takes all others for undelivered.
 
+mod answers;
 mod health;
 mod invocation;
+mod part;
 mod verdict;
 
 use std::cell::Cell;
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::FutureExt;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use thiserror::Error;
 use tracing::{debug, error, warn};
+use zeroize::Zeroizing;
 
+pub use self::answers::Answers;
 pub use self::invocation::Invocation;
 pub use self::verdict::{Action, NotAccepted, classify};
 
+use self::answers::{Fate, Fates};
 use self::health::{Health, MAX_FRUITLESS, Memory};
+use self::part::Part;
 use self::verdict::MAX_CHECKED_ANSWER;
-use crate::batch::{Batch, PayloadFormat};
+use crate::batch::Batch;
 use crate::client::{Answer, BodyError, Client, Reuse, SETTLING, SendError};
 use crate::counts::Counts;
 use crate::gzip::gzip;
@@ -35,7 +40,7 @@ use crate::retry::{self, Deadline};
 use crate::token::{self, Bearer, TokenError, Tokens};
 
 /// The header that lets the API recognise a batch that comes again.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Events that are refused one by one until the rest of their batch fails: the API refuses more than a poison event.
 const MAX_POISON_EVENTS: usize = 16;
@@ -64,25 +69,47 @@ pub enum PayloadEncoding {
     Gzip,
 }
 
+/// The header that carries a token or a key: `Authorization: Bearer {token}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// What stands before and behind the secret.
+    pub around: [String; 2],
+}
+
+impl AuthHeader {
+    /// Returns the header's value with this secret, marked so that it is not shown.
+    fn value(&self, secret: &str) -> HeaderValue {
+        let [before, behind] = &self.around;
+        let text = Zeroizing::new([before, secret, behind].concat());
+        let mut value = HeaderValue::from_str(&text).expect("the setting and the secret are header text");
+        value.set_sensitive(true);
+        value
+    }
+}
+
 /// How bodies are made and sent.
 #[derive(Debug, Clone)]
 pub struct DeliverySettings {
     /// `ANALYTICS_URL`.
     pub url: Uri,
-    /// `PAYLOAD_FORMAT`.
-    pub format: PayloadFormat,
+    /// The header that carries the token or the key; `None` if there is none.
+    pub auth_header: Option<AuthHeader>,
+    /// `REQUEST_HEADERS`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The media type of bodies.
+    pub content_type: &'static str,
     /// `PAYLOAD_ENCODING`.
     pub encoding: PayloadEncoding,
-    /// `MAX_BATCH_BYTES`: the cap of a body before encoding, framing counted.
-    pub max_batch_bytes: usize,
-    /// `MAX_BATCH_EVENTS`.
-    pub max_batch_events: Option<NonZeroUsize>,
     /// `DELIVERY_CONCURRENCY`: POSTs under way at once.
     pub concurrency: usize,
     /// `MAX_ATTEMPTS` for one batch.
     pub max_attempts: usize,
     /// `RETRY_STATUSES`: further statuses that are tried again.
     pub retry_statuses: Vec<u16>,
+    /// How answers are read.
+    pub answers: Answers,
     /// `ANSWER_CHECK`: a JSON pointer to what a success must not hold.
     pub answer_check: Option<String>,
 }
@@ -151,6 +178,8 @@ pub struct Delivery {
 /// What became of one body that is not to be sent again as it is.
 enum Sent {
     Accepted,
+    /// Some of its events were accepted.
+    Partly(u16, Fates),
     /// It is too large.
     Halve(DeliveryError),
     /// The API will not take some event of it.
@@ -211,33 +240,55 @@ impl Delivery {
     ) {
         let mut poison = 0;
         // Parts that are still to be sent, the first one on top.
-        let whole = 0..batch.len();
-        let mut parts = Vec::from([whole]);
+        let mut parts = vec![Part::whole(batch.len())];
         while let Some(part) = parts.pop() {
-            let body = batch.body(&part);
+            let body = batch.body(&part.ranges);
             let (size, is_several) = (body.len(), part.len() > 1);
             let outcome = if poison >= MAX_POISON_EVENTS {
                 Err(DeliveryError::TooMuchPoison)
             } else if is_several && invocation.health.get().is_too_large(size) {
-                halve(part, &mut parts);
+                part.halve(&mut parts);
                 continue;
             } else {
-                self.send(body, &batch.idempotency_key(&part), tokens, invocation).await
+                self.send(body, batch, &part, tokens, invocation).await
             };
             match outcome {
                 Ok(Sent::Accepted) => {
-                    invocation.count(|counts| {
-                        counts.bodies_accepted += 1;
-                        counts.events_accepted += part.len();
-                    });
                     invocation.note(|health| health.accepted(size));
-                    accepted.push(part);
+                    accept(&part, accepted, invocation);
+                }
+                Ok(Sent::Partly(status, fates)) => {
+                    let of = |fate, attempt| part.of(attempt, |at| fates.each.get(at) == Some(&fate));
+                    let taken = of(Fate::Accepted, 1);
+                    if taken.len() > 0 {
+                        invocation.note(|health| health.accepted(size));
+                        accept(&taken, accepted, invocation);
+                    }
+                    let said = self.said(fates.said.as_bytes());
+                    let refused = of(Fate::Refused, 1);
+                    if refused.len() > 0 {
+                        let error = DeliveryError::Refused { status, said: said.clone() };
+                        undelivered(batch, &refused, &error, invocation);
+                    }
+                    let unseen = of(Fate::Unseen, part.attempt);
+                    if unseen.len() > 0 {
+                        poison += 1;
+                        parts.push(unseen);
+                    }
+                    let again = of(Fate::Again, part.attempt + 1);
+                    if again.len() > 0 {
+                        let error = DeliveryError::Unavailable { status, said };
+                        match self.pause(part.attempt, None, &error, invocation).await {
+                            Ok(()) => parts.push(again),
+                            Err(error) => undelivered(batch, &again, &error, invocation),
+                        }
+                    }
                 }
                 Ok(Sent::Halve(_)) if is_several => {
                     invocation.note(|health| health.too_large(size));
-                    halve(part, &mut parts);
+                    part.halve(&mut parts);
                 }
-                Ok(Sent::Bisect(_)) if is_several => halve(part, &mut parts),
+                Ok(Sent::Bisect(_)) if is_several => part.halve(&mut parts),
                 Ok(Sent::Halve(error) | Sent::Bisect(error)) => {
                     poison += 1;
                     undelivered(batch, &part, &error, invocation);
@@ -248,18 +299,44 @@ impl Delivery {
         invocation.note(|health| health.ended(poison >= MAX_POISON_EVENTS));
     }
 
+    /// Waits before the attempt after this one.
+    ///
+    /// # Errors
+    /// If there is none: too many were made, or it does not fit into the invocation.
+    async fn pause(
+        &self,
+        attempt: usize,
+        wait: Option<Duration>,
+        error: &DeliveryError,
+        invocation: &Invocation,
+    ) -> Result<(), DeliveryError> {
+        if attempt >= self.settings.max_attempts {
+            return Err(error.clone());
+        }
+        let pause = wait.unwrap_or_else(|| retry::pause(attempt, fastrand::f64()));
+        let Some(then) = invocation.deadline().after(pause, Instant::now()) else {
+            return Err(DeliveryError::Deadline(error.to_string()));
+        };
+        if invocation.retries_logged.replace(invocation.retries_logged.get() + 1) < MAX_RETRIES_LOGGED {
+            warn!(attempt, reason = %error, pause_ms = pause.as_millis(), "delivery is tried again");
+        }
+        tokio::time::sleep_until(then.into()).await;
+        Ok(())
+    }
+
     /// Sends one body until it is accepted, is to be divided, or fails.
     async fn send(
         &self,
         body: Bytes,
-        key: &str,
+        batch: &Batch,
+        part: &Part,
         tokens: &Tokens,
         invocation: &Invocation,
     ) -> Result<Sent, DeliveryError> {
         let deadline = invocation.deadline();
-        let body = self.encode(body);
+        let (body, key) = (self.encode(body), batch.idempotency_key(&part.ranges));
         let is_probe = invocation.health.get().is_doubtful();
-        let mut attempt = 1;
+        let mut attempt = part.attempt;
         let mut reuse = Reuse::Any;
         let mut bearer = None;
         // Whether another token than a good one was asked for: it is the body that the API refuses if that does not help.
@@ -276,7 +353,8 @@ impl Delivery {
                 return Err(DeliveryError::Deadline("it is over".to_owned()));
             };
             let was_suspected = token.is_suspected();
-            let post = self.post(self.request(body.clone(), key, &token), timeout, reuse, invocation);
+            let request = self.request(body.clone(), &key, &token);
+            let post = self.post(request, part.len(), timeout, reuse, invocation);
             let met = tokens.kept_beside(post, deadline).await;
             let (error, wait) = match met {
                 Met::Final(outcome) => {
@@ -298,23 +376,18 @@ impl Delivery {
                 Met::TokenRefused(error) | Met::Forbidden(error) => return Err(error),
                 Met::Again(error, wait) => (error, wait),
             };
-            if is_probe || attempt >= self.settings.max_attempts {
-                invocation.note(|health| health.exhausted(is_probe));
+            if is_probe {
+                invocation.note(|health| health.exhausted(true));
                 return Err(error);
             }
             if matches!(error, DeliveryError::Unreachable(_)) {
                 reuse = Reuse::None;
             }
-            let pause = wait.unwrap_or_else(|| retry::pause(attempt, fastrand::f64()));
-            let Some(then) = deadline.after(pause, Instant::now()) else {
+            if let Err(error) = self.pause(attempt, wait, &error, invocation).await {
                 // An API that is not to be asked again in this invocation is as good as down.
-                invocation.note(|health| health.exhausted(is_probe));
-                return Err(DeliveryError::Deadline(error.to_string()));
-            };
-            if invocation.retries_logged.replace(invocation.retries_logged.get() + 1) < MAX_RETRIES_LOGGED {
-                warn!(attempt, reason = %error, pause_ms = pause.as_millis(), "delivery is tried again");
+                invocation.note(|health| health.exhausted(false));
+                return Err(error);
             }
-            tokio::time::sleep_until(then.into()).await;
             attempt += 1;
         }
     }
@@ -324,8 +397,13 @@ impl Delivery {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.settings.url.clone();
         let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, bearer.header());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.format.content_type()));
+        if let Some(auth) = &self.settings.auth_header {
+            headers.insert(auth.name.clone(), auth.value(bearer.expose()));
+        }
+        for (name, value) in &self.settings.headers {
+            headers.append(name, value.clone());
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.content_type));
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(key).expect("hex digits are header text"));
         if self.settings.encoding == PayloadEncoding::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -334,7 +412,14 @@ impl Delivery {
     }
 
     /// Makes one request, and says what came of it.
-    async fn post(&self, request: Request<Bytes>, timeout: Duration, reuse: Reuse, invocation: &Invocation) -> Met {
+    async fn post(
+        &self,
+        request: Request<Bytes>,
+        events: usize,
+        timeout: Duration,
+        reuse: Reuse,
+        invocation: &Invocation,
+    ) -> Met {
         let start = Instant::now();
         invocation.count(|counts| {
             counts.attempts += 1;
@@ -345,7 +430,7 @@ impl Delivery {
             Ok(answer) => {
                 invocation.count(|counts| *counts.answers(answer.status) += 1);
                 debug!(status = answer.status.as_u16(), took_ms = start.elapsed().as_millis(), "the API has answered");
-                self.judge(answer, timeout.saturating_sub(start.elapsed())).await
+                self.judge(answer, events, timeout.saturating_sub(start.elapsed())).await
             }
             Err(error) => Err(error),
         };
@@ -359,38 +444,52 @@ impl Delivery {
         met
     }
 
-    /// Says what an answer asks for; its body is waited for as long as `timeout` where it matters.
-    async fn judge(&self, mut answer: Answer, timeout: Duration) -> Result<Met, SendError> {
+    /// Says what an answer to a body of so many events asks for; what it says is waited for as long as `timeout` where it matters.
+    async fn judge(&self, mut answer: Answer, events: usize, timeout: Duration) -> Result<Met, SendError> {
         let end = Instant::now() + timeout;
         let status = answer.status;
-        let action = classify(status, &self.settings.retry_statuses);
-        if let (Action::Accept, Some(pointer)) = (action, &self.settings.answer_check) {
-            let mut body = BytesMut::new();
-            let read = tokio::time::timeout(timeout, answer.read_into(&mut body, MAX_CHECKED_ANSWER)).await;
-            let judged = match read.map_err(|_| SendError::NoAnswer)? {
-                Ok(()) => verdict::check(pointer, &body),
-                Err(BodyError::TooLarge { .. }) => Err(NotAccepted::TooLarge),
-                Err(BodyError::Broken) => return Err(SendError::Broken("the answer broke off")),
-            };
-            settle(answer, judged.is_ok(), end).await?;
-            return Ok(Met::Final(
-                judged.map(|()| Sent::Accepted).map_err(|reason| self.not_accepted(status, reason, &body)),
-            ));
-        }
+        let answers = self.settings.answers;
+        let action = answers.action(status).unwrap_or_else(|| classify(status, &self.settings.retry_statuses));
+        let pointer = self.settings.answer_check.as_deref().filter(|_| action == Action::Accept);
+        let is_read = pointer.is_some() || answers.are_in_body(status);
         let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| retry::retry_after(value, token::now()));
         let is_page = answer.headers.get(CONTENT_TYPE).is_some_and(verdict::is_html);
-        let longest = if action == Action::Accept && is_page { timeout } else { timeout.min(MAX_DRAIN) };
+        let is_awaited = is_read || action == Action::Accept && is_page;
+        let (longest, most) = (
+            if is_awaited { timeout } else { timeout.min(MAX_DRAIN) },
+            if is_read { MAX_CHECKED_ANSWER } else { MAX_ANSWER },
+        );
         let mut body = BytesMut::new();
-        // Whatever has come by then is enough.
-        tokio::time::timeout(longest, answer.read_into(&mut body, MAX_ANSWER)).await.map(drop).ok();
-        settle(answer, action == Action::Accept, end).await?;
+        let read = tokio::time::timeout(longest, answer.read_into(&mut body, most)).await;
+        let judged = if action == Action::Accept {
+            let judged = match (read, pointer) {
+                (Err(_), _) if is_read => return Err(SendError::NoAnswer),
+                (Ok(Err(BodyError::Broken)), _) if is_read => {
+                    return Err(SendError::Broken("the answer broke off"));
+                }
+                (Ok(Err(BodyError::TooLarge { .. })), Some(_)) => Err(NotAccepted::TooLarge),
+                (_, Some(pointer)) => verdict::check(pointer, &body),
+                // Whatever has come by then is enough.
+                (_, None) if answers.is_all(status) => verdict::judge(status, &body),
+                (_, None) => Err(NotAccepted::Partial),
+            };
+            settle(answer, judged.is_ok(), end).await?;
+            judged
+        } else {
+            settle(answer, false, end).await?;
+            Ok(())
+        };
         let refused = || DeliveryError::Refused { status: status.as_u16(), said: self.said(&body) };
+        if let Err(reason) = judged {
+            let said = self.said(&body);
+            return Ok(Met::Final(Err(DeliveryError::NotAccepted { status: status.as_u16(), reason, said })));
+        }
+        if let Some(fates) = answers.fates(status, &body, events) {
+            return Ok(self.met_of(status, fates, retry_after));
+        }
         Ok(match action {
-            Action::Accept => {
-                let judged = verdict::judge(status, &body).map(|()| Sent::Accepted);
-                Met::Final(judged.map_err(|reason| self.not_accepted(status, reason, &body)))
-            }
+            Action::Accept => Met::Final(Ok(Sent::Accepted)),
             Action::Halve => Met::Final(Ok(Sent::Halve(refused()))),
             Action::Bisect => Met::Final(Ok(Sent::Bisect(refused()))),
             Action::Refuse => Met::Final(Err(refused())),
@@ -403,8 +502,21 @@ impl Delivery {
         })
     }
 
-    fn not_accepted(&self, status: StatusCode, reason: NotAccepted, body: &[u8]) -> DeliveryError {
-        DeliveryError::NotAccepted { status: status.as_u16(), reason, said: self.said(body) }
+    /// Says what is to be done where an answer tells single events.
+    fn met_of(&self, status: StatusCode, fates: Fates, retry_after: Option<Duration>) -> Met {
+        if fates.diverted > 0 {
+            warn!(events = fates.diverted, "accepted, and put into the failure store: they do not fit into the index");
+        }
+        let said = || self.said(fates.said.as_bytes());
+        let status = status.as_u16();
+        match fates.each.first() {
+            Some(first) if fates.each.iter().all(|fate| fate == first) => match first {
+                Fate::Accepted => Met::Final(Ok(Sent::Accepted)),
+                Fate::Again => Met::Again(DeliveryError::Unavailable { status, said: said() }, retry_after),
+                Fate::Refused | Fate::Unseen => Met::Final(Err(DeliveryError::Refused { status, said: said() })),
+            },
+            _ => Met::Final(Ok(Sent::Partly(status, fates))),
+        }
     }
 
     /// The start of what an answer says, credentials hidden, for the log.
@@ -434,19 +546,21 @@ async fn settle(answer: Answer, is_success: bool, end: Instant) -> Result<(), Se
     Ok(())
 }
 
-/// Puts both halves of a part of several events on top.
-fn halve(part: Range<usize>, parts: &mut Vec<Range<usize>>) {
-    let middle = part.start + part.len() / 2;
-    parts.push(middle..part.end);
-    parts.push(part.start..middle);
+/// Enters that events were accepted.
+fn accept(part: &Part, accepted: &mut Vec<Range<usize>>, invocation: &Invocation) {
+    invocation.count(|counts| {
+        counts.bodies_accepted += 1;
+        counts.events_accepted += part.len();
+    });
+    accepted.extend(part.ranges.iter().cloned());
 }
 
 /// Logs that events were not accepted, and names the first of them.
-fn undelivered(batch: &Batch, part: &Range<usize>, reason: &DeliveryError, invocation: &Invocation) {
+fn undelivered(batch: &Batch, part: &Part, reason: &DeliveryError, invocation: &Invocation) {
     if invocation.failures_logged.replace(invocation.failures_logged.get() + 1) >= MAX_FAILURES_LOGGED {
         return;
     }
-    let first = part.start;
+    let first = part.events().next().expect("a part has an event");
     error!(
         events = part.len(),
         id = %Brief(batch.id(first)),

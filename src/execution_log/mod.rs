@@ -193,12 +193,13 @@ mod tests {
     use super::*;
     use crate::head::Origin;
     use crate::ids::id_of_lines;
+    use crate::layout::Layout;
     use crate::redact::Redactor;
 
     const GROUP: &str = "API-Gateway-Execution-Logs_a1/prod";
 
     fn head(group: &str, id: &str, timestamp: usize) -> Head<'static> {
-        let origin = Arc::new(Origin::new("", group, ""));
+        let origin = Arc::new(Origin::new(&Layout::default(), "", group, ""));
         let timestamp = i64::try_from(timestamp).expect("a small number");
         Head { id: id.to_owned().into(), timestamp, origin, extracted_fields: None }
     }

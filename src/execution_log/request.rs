@@ -142,10 +142,20 @@ impl Request {
     /// logged. A value that API Gateway cut ends where it was cut, without the mark. `errors` holds the texts that
     /// report a failure, `other` those that no field represents, as they came but for the `(id) ` prefix.
     pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
+        self.trace().write(redactor, out);
+    }
+
+    /// Says the request in a line for people, `GET /orders 200`: as much of it as is known.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        self.trace().summary()
+    }
+
+    fn trace(&self) -> trace::Trace<'_> {
         let id = self.key.get(self.key.len() - self.id_bytes..).expect("the key ends with the id");
         let trace = trace::Trace::read(id, parts(&self.text, &self.ends));
         let trace = trace.with(self.notes.iter().map(String::as_str));
-        trace.or(self.method.as_deref(), self.resource_path.as_deref()).write(redactor, out);
+        trace.or(self.method.as_deref(), self.resource_path.as_deref())
     }
 }
 

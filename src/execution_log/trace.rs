@@ -106,6 +106,13 @@ impl<'a> Trace<'a> {
         self
     }
 
+    /// Says the request in a line: `GET /orders 200`.
+    pub(super) fn summary(&self) -> String {
+        let status = self.status.map(|status| status.to_string());
+        let parts: Vec<_> = [self.method, self.resource_path, status.as_deref()].into_iter().flatten().collect();
+        if parts.is_empty() { "execution".to_owned() } else { parts.join(" ") }
+    }
+
     fn take(&mut self, text: &'a str) {
         let whole = text.trim_end_matches(['\n', '\r']);
         let (said, cut) = line::uncut(text).map_or((text, false), |said| (said, true));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderValue;
-use zeroize::Zeroizing;
 
 use super::endpoint::EndpointError;
 use super::value::Token;
@@ -23,7 +22,6 @@ pub struct Bearer(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     token: Token,
-    header: HeaderValue,
     /// Whether this environment asked for it, rather than found it in the store.
     made_here: bool,
     /// Whether the API has accepted it.
@@ -52,13 +50,11 @@ impl Bearer {
     /// # Errors
     /// If it cannot stand in a header.
     pub(super) fn new(token: Token, made_here: bool) -> Result<Self, EndpointError> {
-        let text = Zeroizing::new(format!("Bearer {}", token.access_token.expose()));
-        let unusable = |_| EndpointError::Malformed("it has no access_token that can stand in a header");
-        let mut header = HeaderValue::from_str(&text).map_err(unusable)?;
-        header.set_sensitive(true);
+        if HeaderValue::from_str(token.access_token.expose()).is_err() {
+            return Err(EndpointError::Malformed("it has no access_token that can stand in a header"));
+        }
         Ok(Self(Arc::new(Held {
             token,
-            header,
             made_here,
             proven: false.into(),
             refused: false.into(),
@@ -68,10 +64,10 @@ impl Bearer {
         })))
     }
 
-    /// Returns the value of the `Authorization` header, marked so that it is not shown.
+    /// Returns the token or the key itself, for where it has to be sent.
     #[must_use]
-    pub fn header(&self) -> HeaderValue {
-        self.0.header.clone()
+    pub fn expose(&self) -> &str {
+        self.0.token.access_token.expose()
     }
 
     pub(super) fn token(&self) -> &Token {
@@ -148,8 +144,7 @@ mod tests {
 
     #[test]
     fn the_header_is_sensitive_and_a_token_that_is_no_header_text_makes_none() {
-        assert_eq!(bearer(true).header(), "Bearer t");
-        assert!(bearer(true).header().is_sensitive());
+        assert_eq!(bearer(true).expose(), "t");
         let token = Token { access_token: Secret::new("a\nb".to_owned()), issued_at: 0, expires_at: 1 };
         assert!(Bearer::new(token, true).is_err());
         assert!(!format!("{:?}", bearer(true)).contains("Bearer t"));

@@ -11,16 +11,17 @@ use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::map::Entry;
+use serde_json::value::{RawValue, Value};
 use thiserror::Error;
+use url::form_urlencoded::{self, byte_serialize};
 use zeroize::Zeroizing;
 
 use super::clock::Clock;
 use super::store::Credentials;
 use super::value::{Token, is_header_text};
-use super::{TokenAuthStyle, TokenSettings};
+use super::{OAuthSettings, TokenAuthStyle};
 use crate::client::{BodyError, Client, Reuse, SendError};
 use crate::inflate::Inflater;
 use crate::retry::{self, Deadline};
@@ -31,9 +32,6 @@ const MAX_ANSWER: usize = 256 * 1024;
 
 /// The byte-order mark that some servers of Microsoft's put before JSON.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
-
-/// What stays as it is in `application/x-www-form-urlencoded`.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*');
 
 /// Why there is no token. Nothing of the answer is repeated but its `error` code.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -90,6 +88,7 @@ pub struct Endpoint {
     auth_style: TokenAuthStyle,
     scope: Option<String>,
     audience: Option<String>,
+    parameters: Vec<(String, String)>,
     default_ttl: Duration,
     timeout: Duration,
     max_attempts: usize,
@@ -98,13 +97,14 @@ pub struct Endpoint {
 impl Endpoint {
     /// Takes what the settings say of the endpoint.
     #[must_use]
-    pub fn new(client: Client, settings: &TokenSettings, timeout: Duration, max_attempts: usize) -> Self {
+    pub fn new(client: Client, settings: &OAuthSettings, timeout: Duration, max_attempts: usize) -> Self {
         Self {
             client,
             url: settings.url.clone(),
             auth_style: settings.auth_style,
             scope: settings.scope.clone(),
             audience: settings.audience.clone(),
+            parameters: settings.parameters.clone(),
             default_ttl: settings.default_ttl,
             timeout,
             max_attempts,
@@ -177,17 +177,16 @@ impl Endpoint {
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
         fields.extend(self.audience.as_deref().map(|audience| ("audience", audience)));
-        if self.auth_style != TokenAuthStyle::Basic {
+        let is_basic = matches!(self.auth_style, TokenAuthStyle::Basic | TokenAuthStyle::BasicPlain);
+        if !is_basic {
             fields.extend([("client_id", id), ("client_secret", secret)]);
         }
+        fields.extend(self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let (media_type, body) = if self.auth_style == TokenAuthStyle::Json {
-            let object: std::collections::BTreeMap<&str, &str> = fields.into_iter().collect();
-            let body = serde_json::to_string(&object).map_err(|_| EndpointError::Unsendable("its JSON body"))?;
-            ("application/json", body)
+            ("application/json", json_body(&fields).map_err(|_| EndpointError::Unsendable("its JSON body"))?)
         } else {
-            let form: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name}={}", form_encode(value))).collect();
-            ("application/x-www-form-urlencoded", form.join("&"))
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            ("application/x-www-form-urlencoded", form.extend_pairs(fields).finish())
         };
         let mut request = Request::new(Bytes::from(body));
         *request.method_mut() = Method::POST;
@@ -195,24 +194,40 @@ impl Endpoint {
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        if self.auth_style == TokenAuthStyle::Basic {
-            headers.insert(AUTHORIZATION, basic(id, secret)?);
+        if is_basic {
+            headers.insert(AUTHORIZATION, basic(id, secret, self.auth_style)?);
         }
         Ok(request)
     }
 }
 
-/// Encodes id and secret as RFC 6749 §2.3.1 asks: each as a form value, then both as HTTP Basic.
-fn basic(id: &str, secret: &str) -> Result<HeaderValue, EndpointError> {
-    let pair = Zeroizing::new(format!("{}:{}", form_encode(id), form_encode(secret)));
+/// Writes fields as a JSON object. Of a name that comes again the values become a list.
+fn json_body(fields: &[(&str, &str)]) -> serde_json::Result<String> {
+    let mut object = serde_json::Map::new();
+    for (name, value) in fields {
+        match object.entry(*name) {
+            Entry::Vacant(place) => {
+                place.insert((*value).into());
+            }
+            Entry::Occupied(mut place) => match place.get_mut() {
+                Value::Array(list) => list.push((*value).into()),
+                first => *first = Value::Array(vec![first.take(), (*value).into()]),
+            },
+        }
+    }
+    serde_json::to_string(&object)
+}
+
+/// Encodes id and secret as RFC 6749 §2.3.1 asks: each as a form value, unless they are to be sent plain, then both as HTTP Basic.
+fn basic(id: &str, secret: &str, style: TokenAuthStyle) -> Result<HeaderValue, EndpointError> {
+    let encode = |text: &str| -> String {
+        if style == TokenAuthStyle::BasicPlain { text.to_owned() } else { byte_serialize(text.as_bytes()).collect() }
+    };
+    let pair = Zeroizing::new(format!("{}:{}", encode(id), encode(secret)));
     let text = Zeroizing::new(format!("Basic {}", STANDARD.encode_to_string(pair.as_bytes())));
     let mut value = HeaderValue::from_str(&text).map_err(|_| EndpointError::Unsendable("its Authorization header"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn form_encode(value: &str) -> String {
-    utf8_percent_encode(value, FORM).to_string().replace("%20", "+")
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> EndpointError {
@@ -398,7 +413,7 @@ mod tests {
 
     #[test]
     fn credentials_are_form_encoded_before_they_are_basic() {
-        let value = basic("a:b", "c d/é").expect("header text");
+        let value = basic("a:b", "c d/é", TokenAuthStyle::Basic).expect("header text");
         assert_eq!(value.to_str().ok(), Some(&*format!("Basic {}", STANDARD.encode_to_string("a%3Ab:c+d%2F%C3%A9"))));
         assert!(value.is_sensitive());
     }

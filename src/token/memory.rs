@@ -12,6 +12,7 @@ use super::pacer::Pacer;
 use super::renewal::Hold;
 use super::store::{Credentials, StoreError};
 use crate::counts::Counts;
+use crate::secret::Secret;
 
 /// Reads that are kept for what follows a cool-down: fewer left, and it is not looked for its early end.
 const KEPT_READS: u8 = 3;
@@ -30,6 +31,10 @@ pub(super) struct Memory {
     /// The version of the token in the store when that was last known.
     pub(super) version: Option<i64>,
     pub(super) credentials: Option<Arc<Credentials>>,
+    /// The static key that was read last.
+    pub(super) key: Option<Secret>,
+    /// When the parameter was last read again because the API has refused the key.
+    pub(super) key_reread: Option<Duration>,
     /// The further formats that are kept beside the token.
     pub(super) formats: Option<Arc<str>>,
     /// The last renewal that failed: it failed for all who waited for it.

@@ -62,6 +62,7 @@ mod bearer;
 mod clock;
 mod cool_down;
 mod endpoint;
+mod key;
 mod memory;
 #[cfg(test)]
 mod model;
@@ -86,7 +87,7 @@ use tracing::warn;
 pub use self::bearer::Bearer;
 pub(crate) use self::clock::now;
 pub use self::endpoint::{Endpoint, EndpointError};
-pub use self::store::{Action, Credentials, Found, Store, StoreError};
+pub use self::store::{Action, Credentials, Found, Parameters, Store, StoreError};
 pub use self::value::Token;
 
 use self::memory::Memory;
@@ -126,6 +127,14 @@ pub enum TokenError {
     /// The API refuses the one that it gave.
     #[error("the API refuses a token that was just renewed")]
     Refused,
+    /// The API refuses the static key, and there is no other in its parameter.
+    #[error(
+        "the API refuses the key: put another one into CREDENTIALS_PARAMETER, which is read again at most once a minute"
+    )]
+    KeyRefused,
+    /// The API wants a secret.
+    #[error("the API wants a token or a key, and AUTH is none")]
+    Unauthorized,
     /// After a failure, nobody asks for a while.
     #[error("no token is asked for within the next {seconds} s: {reason}")]
     CoolDown {
@@ -147,27 +156,29 @@ pub enum TokenError {
 pub enum TokenAuthStyle {
     /// HTTP Basic, RFC 6749 §2.3.1.
     Basic,
+    /// The same without the form encoding of name and password.
+    BasicPlain,
     /// `client_id` and `client_secret` in the form body.
     Post,
     /// The whole request as a JSON object.
     Json,
 }
 
-/// Where the token comes from and where it is kept.
+/// How tokens are had of an OAuth 2.0 token endpoint.
 #[derive(Debug, Clone)]
-pub struct TokenSettings {
-    /// `TOKEN_URL`: the OAuth 2.0 token endpoint.
+pub struct OAuthSettings {
+    /// `TOKEN_URL`: the token endpoint.
     pub url: Uri,
     /// `TOKEN_PARAMETER`: the `SecureString` that caches the token.
     pub parameter: String,
-    /// `CREDENTIALS_PARAMETER`: the `SecureString` with the client's credentials.
-    pub credentials_parameter: String,
     /// `TOKEN_AUTH_STYLE`.
     pub auth_style: TokenAuthStyle,
     /// `TOKEN_SCOPE`.
     pub scope: Option<String>,
     /// `TOKEN_AUDIENCE`.
     pub audience: Option<String>,
+    /// `TOKEN_REQUEST_PARAMETERS`: further parameters of the request, names and values.
+    pub parameters: Vec<(String, String)>,
     /// `TOKEN_DEFAULT_TTL_SECONDS`: the lifetime of a token that does not tell its own.
     pub default_ttl: Duration,
 }
@@ -178,6 +189,9 @@ pub enum NoCredentials {
     /// The store did not tell.
     #[error(transparent)]
     Store(StoreError),
+    /// There is no static key in the parameter.
+    #[error("the parameter of CREDENTIALS_PARAMETER is missing or is neither {{\"key\":\"…\"}} nor the bare key")]
+    Key,
     /// The parameter does not exist, or holds something else.
     #[error(
         "the parameter of CREDENTIALS_PARAMETER is missing or is not {{\"client_id\":\"…\",\"client_secret\":\"…\"}}"
@@ -189,7 +203,8 @@ pub enum NoCredentials {
 #[derive(Debug)]
 pub struct Tokens {
     store: Store,
-    endpoint: Endpoint,
+    /// Where tokens are asked for; `None` with a static key, or none.
+    endpoint: Option<Endpoint>,
     /// Longest wait for one operation of the store.
     store_timeout: Duration,
     /// This environment's place in the spread of early renewals, 0 to 1.
@@ -229,7 +244,7 @@ enum Refusal {
 impl Tokens {
     /// Starts with an empty memory.
     #[must_use]
-    pub fn new(store: Store, endpoint: Endpoint, store_timeout: Duration, spread: f64) -> Self {
+    pub fn new(store: Store, endpoint: Option<Endpoint>, store_timeout: Duration, spread: f64) -> Self {
         Self {
             store,
             endpoint,
@@ -249,6 +264,7 @@ impl Tokens {
     pub async fn bearer(&self, deadline: Deadline) -> Result<Bearer, TokenError> {
         match self.held(Need::Any) {
             Some(bearer) => Ok(bearer),
+            None if self.endpoint.is_none() => self.key(None, deadline).await,
             None => self.obtain(Need::Any, deadline).await,
         }
     }
@@ -262,7 +278,8 @@ impl Tokens {
         if let Some(formats) = known() {
             return Ok(Some(formats));
         }
-        let error = if self.held(Need::Any).is_none() {
+        let comes_with_token = self.endpoint.is_some() || self.store.has_credentials();
+        let error = if comes_with_token && self.held(Need::Any).is_none() {
             self.bearer(deadline).await.err()
         } else {
             // It was missing when the token was read.
@@ -288,6 +305,9 @@ impl Tokens {
     /// # Errors
     /// If a new token was refused too, a cool-down is on, or there is none to be had before the deadline.
     pub async fn instead_of(&self, refused: &Bearer, deadline: Deadline) -> Result<Bearer, TokenError> {
+        if self.endpoint.is_none() {
+            return self.key(Some(refused), deadline).await;
+        }
         match self.refused(refused) {
             Refusal::Other(bearer) => return Ok(bearer),
             Refusal::Wait => {
@@ -312,7 +332,11 @@ impl Tokens {
     /// Returns whether a 403 may mean that this token has died: it was accepted before, or is older than a minute. What was sent with
     /// it by then may ask so, too; what is sent later finds it [suspected](Bearer::is_suspected).
     pub fn may_have_died(&self, bearer: &Bearer) -> bool {
-        bearer.may_have_died(self.store.clock().seconds())
+        match self.endpoint {
+            Some(_) => bearer.may_have_died(self.store.clock().seconds()),
+            // A key may have been replaced at any time.
+            None => self.store.has_credentials(),
+        }
     }
 
     /// Enters that the API has accepted this token: it is proven, and a cool-down that refusals have begun is over.
@@ -331,7 +355,8 @@ impl Tokens {
         let clock = self.store.clock().seconds();
         let memory = self.memory();
         let token = memory.token.as_ref().map(Bearer::token);
-        clock >= memory.next_early
+        self.endpoint.is_some()
+            && clock >= memory.next_early
             && memory.resting(self.now()).is_none()
             && token.is_some_and(|token| token.lives(clock) && token.is_due(clock, self.spread))
     }

@@ -11,7 +11,7 @@ use futures_util::future::{Either, LocalBoxFuture, select};
 use tracing::{info, warn};
 
 use super::cool_down;
-use super::endpoint::Issued;
+use super::endpoint::{Endpoint, Issued};
 use super::renewal::{Event, Hold, Known, LOCK_SECONDS, Now, Renewal, Sight, Step};
 use super::{
     Action, Bearer, Credentials, EndpointError, LONGEST_WRITE_PAUSE, MAX_WRITES, Need, NoCredentials, StoreError,
@@ -157,10 +157,14 @@ impl Tokens {
         }
     }
 
-    async fn pause(&self, number: u32, is_busy: bool, patience: Deadline) {
+    pub(super) async fn pause(&self, number: u32, is_busy: bool, patience: Deadline) {
         let (now, until) = (self.now(), patience.instant().saturating_duration_since(self.born));
         let pause = self.memory().pacer.pause(number, is_busy, now, until, fastrand::f64());
         tokio::time::sleep(pause).await;
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        self.endpoint.as_ref().expect("tokens are renewed of an endpoint only")
     }
 
     /// Waits until the store may be read, and enters that it is. `false` if no reads are left.
@@ -201,6 +205,9 @@ impl Tokens {
         memory.version = Some(seen.version);
         if let Some(formats) = seen.formats {
             memory.formats = Some(formats.into());
+        }
+        if seen.key.is_some() {
+            memory.key = seen.key;
         }
         let rotated = match seen.credentials {
             // Written after the cool-down was, where that is only known from the lock.
@@ -344,7 +351,7 @@ impl Tokens {
     ) -> Result<Option<Issued>, TokenError> {
         // While there is a token that lives, nothing is urgent; after a failure, one attempt tells whether it is over.
         let is_single = matches!(need, Need::Early) || self.memory().failing.is_some();
-        let attempts = if is_single { 1 } else { self.endpoint.attempts() };
+        let attempts = if is_single { 1 } else { self.endpoint().attempts() };
         let mut attempt = 1;
         let mut is_reread = false;
         loop {
@@ -360,7 +367,7 @@ impl Tokens {
                 return Ok(None);
             }
             self.memory().counts.token_requests += 1;
-            let request = Box::pin(self.endpoint.request(&credentials, self.store.clock(), deadline));
+            let request = Box::pin(self.endpoint().request(&credentials, self.store.clock(), deadline));
             let error = match self.while_holding(hold, deadline, request).await {
                 Ok(issued) => return Ok(Some(issued)),
                 Err(EndpointError::InvalidClient) if !is_reread => {

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::clock::Clock;
 use super::renewal::Lock;
-use super::value::Token;
+use super::value::{Token, is_header_text};
 use crate::secret::Secret;
 
 /// What the client authenticates with at the token endpoint.
@@ -35,6 +35,8 @@ pub struct Found {
     pub token: Option<Token>,
     /// The credentials, if their parameter holds them.
     pub credentials: Option<Credentials>,
+    /// The static key, if the credentials' parameter holds one.
+    pub key: Option<Secret>,
     /// Further formats, if there is a parameter for them and it is there.
     pub formats: Option<String>,
     /// Whether the credentials were written after the lock.
@@ -127,6 +129,19 @@ impl fmt::Display for Action {
     }
 }
 
+/// Reads a static key: `{"key":"…"}`, or its bare text.
+fn key(value: &str) -> Option<Secret> {
+    #[derive(Deserialize)]
+    struct Keyed {
+        key: Secret,
+    }
+    let key = match serde_json::from_str::<Keyed>(value) {
+        Ok(Keyed { key }) => key,
+        Err(_) => Secret::new(value.trim().to_owned()),
+    };
+    is_header_text(key.expose()).then_some(key).filter(|key| !key.expose().starts_with('{'))
+}
+
 /// What an operator can do about an error.
 fn hint(code: &str) -> &'static str {
     match code {
@@ -151,10 +166,18 @@ fn hint(code: &str) -> &'static str {
 pub struct Store {
     client: Client,
     clock: Clock,
-    token: String,
-    credentials: String,
-    /// The parameter with further formats, which is read with the others.
-    formats: Option<String>,
+    parameters: Parameters,
+}
+
+/// The names of the parameters: all that are there are read in one request.
+#[derive(Debug, Clone, Default)]
+pub struct Parameters {
+    /// The one that caches the token.
+    pub token: Option<String>,
+    /// The one with the credentials or the key.
+    pub credentials: Option<String>,
+    /// The one with further formats.
+    pub formats: Option<String>,
 }
 
 impl Store {
@@ -163,10 +186,15 @@ impl Store {
     /// The SDK repeats nothing: reads are counted, and a write that was throttled is better preceded by a look. One whose answer was
     /// lost may have been done, where creating the same name again would look like another's lock.
     #[must_use]
-    pub fn new(client: &Client, token: String, credentials: String, formats: Option<String>) -> Self {
+    pub fn new(client: &Client, parameters: Parameters) -> Self {
         let clock = Clock::default();
         let config = client.config().to_builder().retry_config(RetryConfig::disabled()).interceptor(clock.clone());
-        Self { client: Client::from_conf(config.build()), clock, token, credentials, formats }
+        Self { client: Client::from_conf(config.build()), clock, parameters }
+    }
+
+    /// Returns whether there is a parameter with credentials.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.parameters.credentials.is_some()
     }
 
     /// The store's clock, as far as it is known.
@@ -177,18 +205,21 @@ impl Store {
     /// Reads token, credentials, further formats and the lock of this version of the token in one request.
     pub(super) async fn look(&self, version: Option<i64>) -> Result<(Found, Option<Lock>), StoreError> {
         let lock = version.map(|version| self.lock_name(version));
-        let names = [&self.token, &self.credentials].into_iter().chain(&self.formats).chain(&lock).cloned().collect();
+        let Parameters { token, credentials, formats } = &self.parameters;
+        let names = [token, credentials, formats, &lock].into_iter().flatten().cloned().collect();
         let request = self.client.get_parameters().set_names(Some(names)).with_decryption(true);
         let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
         let find = |name: &String| answer.parameters().iter().find(|parameter| parameter.name() == Some(name));
         let modified = |parameter: &Parameter| parameter.last_modified_date().map(DateTime::as_secs_f64);
-        let (token, credentials, lock) = (find(&self.token), find(&self.credentials), lock.as_ref().and_then(find));
+        let found = |name: &Option<String>| name.as_ref().and_then(find);
+        let (token, credentials, lock) = (found(token), found(credentials), found(&lock));
         let found = Found {
             version: token.map_or(0, Parameter::version),
             token: token.and_then(Parameter::value).and_then(Token::from_parameter),
             // What is no credentials is told from their absence by nobody.
             credentials: credentials.and_then(Parameter::value).and_then(|value| serde_json::from_str(value).ok()),
-            formats: self.formats.as_ref().and_then(find).and_then(Parameter::value).map(str::to_owned),
+            key: credentials.and_then(Parameter::value).and_then(key),
+            formats: found(formats).and_then(Parameter::value).map(str::to_owned),
             are_newer: lock.and_then(modified).is_some_and(|lock| credentials.and_then(modified) > Some(lock)),
         };
         let lock = lock.map(|lock| {
@@ -200,8 +231,12 @@ impl Store {
         Ok((found, lock))
     }
 
+    fn token_parameter(&self) -> &str {
+        self.parameters.token.as_deref().expect("tokens of an endpoint have a parameter")
+    }
+
     fn lock_name(&self, version: i64) -> String {
-        format!("{}.lock.{version}", self.token)
+        format!("{}.lock.{version}", self.token_parameter())
     }
 
     /// Creates the lock of a version of the token, which only one can, and returns the lock's own version.
@@ -236,7 +271,7 @@ impl Store {
         let request = self
             .client
             .put_parameter()
-            .name(&self.token)
+            .name(self.token_parameter())
             .value(value.as_str())
             .r#type(ParameterType::SecureString)
             // A token over 4 KB does not fit into a standard parameter.

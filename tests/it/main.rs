@@ -15,6 +15,7 @@ mod world;
 
 mod breaker;
 mod comparison;
+mod destinations;
 mod documentation;
 mod examples;
 mod execution;

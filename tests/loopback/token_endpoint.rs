@@ -188,7 +188,14 @@ impl Grant {
         let json = request.header("content-type")? == "application/json";
         let mut parameters: Vec<(String, String)> = if json {
             let Value::Object(members) = request.json() else { return None };
-            members.into_iter().map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect::<Option<_>>()?
+            let values = |value: Value| match value {
+                Value::Array(values) => values,
+                value => vec![value],
+            };
+            let named = members
+                .into_iter()
+                .flat_map(|(name, of)| values(of).into_iter().map(move |value| (name.clone(), value)));
+            named.map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect::<Option<_>>()?
         } else {
             form(std::str::from_utf8(&request.body).ok()?)?
         };

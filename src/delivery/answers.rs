@@ -1,0 +1,211 @@
+//! What the answers of known destinations say of single events.
+//!
+//! ```text
+//! elastic     200 {"errors":true,"items":[{"create":{"status":201}},{"create":{"status":429}}]}    by position
+//! splunk-hec  400 {"text":"Event field is required","code":12,"invalid-event-number":1}            by number: those before are in
+//! dynatrace   200 {"details":{"message":"1 events were not ingested"}}                              some, and nobody says which
+//! ```
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::verdict::Action;
+
+/// How the answers of an API are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// By their status.
+    Status,
+    /// As those of Splunk's HTTP Event Collector.
+    Splunk,
+    /// As those of `_bulk`.
+    Elastic,
+    /// As those of Dynatrace's log ingest: only 204 is all.
+    Dynatrace,
+}
+
+/// What became of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Accepted,
+    Refused,
+    /// Not taken now, and perhaps later.
+    Again,
+    /// Not looked at.
+    Unseen,
+}
+
+/// What an answer says of the events of its body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fates {
+    /// One for each event.
+    pub(super) each: Vec<Fate>,
+    /// What is said of the first event that was not accepted.
+    pub(super) said: String,
+    /// How many were put aside, into a failure store.
+    pub(super) diverted: usize,
+}
+
+impl Answers {
+    /// Returns whether the body of an answer with this status says what became of single events.
+    pub(super) fn are_in_body(self, status: StatusCode) -> bool {
+        match self {
+            Self::Elastic => status.is_success(),
+            Self::Splunk => true,
+            Self::Status | Self::Dynatrace => false,
+        }
+    }
+
+    /// Returns what the status asks for where that is another thing than of any API.
+    pub(super) fn action(self, status: StatusCode) -> Option<Action> {
+        match (self, status.as_u16()) {
+            // Those before the event that it will not take are in: nothing of it is sent again blindly.
+            (Self::Splunk, 400) => Some(Action::Refuse),
+            _ => None,
+        }
+    }
+
+    /// Returns whether a success of this status is that of all events.
+    pub(super) fn is_all(self, status: StatusCode) -> bool {
+        self != Self::Dynatrace || status == StatusCode::NO_CONTENT
+    }
+
+    /// Reads what an answer says of `events` events. `None` if it says nothing but its status.
+    pub(super) fn fates(self, status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
+        match self {
+            Self::Elastic if status.is_success() => Some(elastic(body, events)),
+            Self::Splunk => splunk(status, body, events),
+            Self::Status | Self::Dynatrace | Self::Elastic => None,
+        }
+    }
+}
+
+/// Reads the answer of a `_bulk` request. An item that is not named is not accepted.
+///
+/// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>
+fn elastic(body: &[u8], events: usize) -> Fates {
+    #[derive(Default, Deserialize)]
+    struct Answer {
+        #[serde(default)]
+        items: Vec<std::collections::HashMap<String, Item>>,
+    }
+    #[derive(Deserialize)]
+    struct Item {
+        status: u16,
+        failure_store: Option<String>,
+        error: Option<Reason>,
+    }
+    #[derive(Deserialize)]
+    struct Reason {
+        #[serde(rename = "type", default)]
+        kind: String,
+        #[serde(default)]
+        reason: String,
+    }
+    let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
+    let mut fates = Fates { each: Vec::with_capacity(events), said: String::new(), diverted: 0 };
+    for item in answer.items.into_iter().take(events).map(|item| item.into_values().next()) {
+        let fate = match item.as_ref().map(|item| item.status) {
+            // 409: an event with this id is there.
+            Some(200..=299 | 409) => Fate::Accepted,
+            Some(429 | 500..=599) => Fate::Again,
+            _ => Fate::Refused,
+        };
+        if let Some(item) = item {
+            fates.diverted += usize::from(item.failure_store.as_deref() == Some("used"));
+            if let Some(Reason { kind, reason }) = item.error
+                && fate != Fate::Accepted
+                && fates.said.is_empty()
+            {
+                fates.said = format!("{kind}: {reason}");
+            }
+        }
+        fates.each.push(fate);
+    }
+    if fates.each.len() < events && fates.said.is_empty() {
+        "the answer does not name the event".clone_into(&mut fates.said);
+    }
+    fates.each.resize(events, Fate::Refused);
+    fates
+}
+
+/// Reads the answer of an HTTP Event Collector. A refusal names the event that it will not take: those before it are in, those
+/// behind it were not looked at.
+fn splunk(status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
+    #[derive(Deserialize)]
+    struct Answer {
+        code: Option<i64>,
+        text: Option<String>,
+        #[serde(rename = "invalid-event-number")]
+        number: Option<usize>,
+    }
+    /// The server is busy.
+    const BUSY: i64 = 9;
+    let Answer { code, text, number } = serde_json::from_slice(body).ok()?;
+    let said = || text.unwrap_or_default();
+    let all = |fate, said| Some(Fates { each: vec![fate; events], said, diverted: 0 });
+    match (status.as_u16(), code, number) {
+        (_, Some(BUSY), _) => all(Fate::Again, said()),
+        (400, _, Some(number)) if number < events => {
+            let fate = |index: usize| match index.cmp(&number) {
+                std::cmp::Ordering::Less => Fate::Accepted,
+                std::cmp::Ordering::Equal => Fate::Refused,
+                std::cmp::Ordering::Greater => Fate::Unseen,
+            };
+            Some(Fates { each: (0..events).map(fate).collect(), said: said(), diverted: 0 })
+        }
+        // A proxy may answer for it.
+        (200..=299, Some(1..), _) => all(Fate::Refused, said()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fate::{Accepted, Again, Refused, Unseen};
+    use super::*;
+
+    #[track_caller]
+    fn says(answers: Answers, status: u16, body: &str, expected: Option<(&[Fate], &str)>) {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let fates = answers.fates(status, body.as_bytes(), 4);
+        let expected = expected.map(|(fates, said)| Fates { each: fates.to_vec(), said: said.to_owned(), diverted: 0 });
+        assert_eq!(fates, expected, "{body}");
+    }
+
+    #[test]
+    fn a_bulk_answer_tells_each_item_by_its_position() {
+        let items = r#"{"took":3,"errors":true,"items":[{"create":{"_id":"1","status":201}},{"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"there"}}},{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}},{"index":{"status":400,"error":{"type":"document_parsing_exception","reason":"no number"}}}]}"#;
+        let said = "es_rejected_execution_exception: full";
+        says(Answers::Elastic, 200, items, Some((&[Accepted, Accepted, Again, Refused], said)));
+        let few = r#"{"items":[{"create":{"status":503}}]}"#;
+        let unnamed = "the answer does not name the event";
+        says(Answers::Elastic, 200, few, Some((&[Again, Refused, Refused, Refused], unnamed)));
+        for nothing in ["", "{}", "[]", "{\"errors\":false}", "<html>"] {
+            says(Answers::Elastic, 200, nothing, Some((&[Refused; 4], unnamed)));
+        }
+    }
+
+    #[test]
+    fn what_went_into_a_failure_store_is_counted() {
+        let answer = r#"{"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201,"failure_store":"not_enabled"}}]}"#;
+        let fates = Answers::Elastic.fates(StatusCode::OK, answer.as_bytes(), 2).expect("items");
+        assert_eq!((fates.diverted, fates.each), (1, vec![Accepted; 2]));
+    }
+
+    #[test]
+    fn a_collectors_refusal_tells_one_event_by_its_number() {
+        let splunk = Answers::Splunk;
+        let refusal = |number| format!(r#"{{"text":"No data","code":12,"invalid-event-number":{number}}}"#);
+        says(splunk, 400, &refusal("0"), Some((&[Refused, Unseen, Unseen, Unseen], "No data")));
+        says(splunk, 400, &refusal("2"), Some((&[Accepted, Accepted, Refused, Unseen], "No data")));
+        says(splunk, 400, &refusal("3"), Some((&[Accepted, Accepted, Accepted, Refused], "No data")));
+        for unknown in [&refusal("4"), &refusal("-1"), r#"{"text":"No data","code":5}"#, "no JSON"] {
+            says(splunk, 400, unknown, None);
+        }
+        says(splunk, 200, r#"{"text":"Success","code":0}"#, None);
+        says(splunk, 200, r#"{"text":"Invalid token","code":4}"#, Some((&[Refused; 4], "Invalid token")));
+        says(splunk, 503, r#"{"text":"Server is busy","code":9}"#, Some((&[Again; 4], "Server is busy")));
+        says(splunk, 500, r#"{"text":"Internal","code":8}"#, None);
+    }
+}

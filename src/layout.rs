@@ -1,0 +1,266 @@
+//! What an event looks like on the wire: the names of its top-level fields, and what is written around it.
+//!
+//! ```text
+//! FIELD_NAMES      id=EventId,timestamp=TimeGenerated     {"EventId":"3871","TimeGenerated":"2026-11-21T18:59:00.123Z",…}
+//! STATIC_FIELDS    {"env":"prod"}                         {"id":"3871",…,"env":"prod"}
+//! EVENT_TEMPLATE   {"time":{epochSeconds},"event":{event}}
+//! ```
+
+use thiserror::Error;
+
+use crate::json::{self, Cursor, Kind};
+
+/// A top-level field of the structured event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each has the name of the field")]
+pub enum Field {
+    Id,
+    Timestamp,
+    Kind,
+    Owner,
+    LogGroup,
+    LogStream,
+    ExtractedFields,
+    ApiId,
+    Stage,
+    Context,
+    Fields,
+    Execution,
+    Message,
+    Truncated,
+    ParseError,
+}
+
+/// The fields with their own names, in the order in which they stand in an event.
+const FIELDS: [(Field, &str); 15] = [
+    (Field::Id, "id"),
+    (Field::Timestamp, "timestamp"),
+    (Field::Kind, "kind"),
+    (Field::Owner, "owner"),
+    (Field::LogGroup, "logGroup"),
+    (Field::LogStream, "logStream"),
+    (Field::ExtractedFields, "extractedFields"),
+    (Field::ApiId, "apiId"),
+    (Field::Stage, "stage"),
+    (Field::Context, "context"),
+    (Field::Fields, "fields"),
+    (Field::Execution, "execution"),
+    (Field::Message, "message"),
+    (Field::Truncated, "truncated"),
+    (Field::ParseError, "parseError"),
+];
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Text as it is.
+    Text(Box<str>),
+    /// `{event}`: the whole event, an object.
+    Event,
+    /// The event's members, each behind a comma: only for destinations of our own.
+    Members,
+    /// `{id}`: its id, as it stands inside a JSON string.
+    Id,
+    /// `{timestamp}`: RFC 3339.
+    Timestamp,
+    /// `{epochSeconds}`: with milliseconds as a fraction.
+    EpochSeconds,
+    /// `{epochMillis}`.
+    EpochMillis,
+    /// One line for people, inside a JSON string: only for destinations of our own.
+    Summary,
+    /// The API's id or the log group, inside a JSON string: only for destinations of our own.
+    Service,
+}
+
+/// How events are laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// For each field `,"name":`; empty for one that is not written.
+    labels: [Box<str>; FIELDS.len()],
+    /// What stands behind the event's own fields: `,"env":"prod"`.
+    pub(crate) statics: Box<str>,
+    /// What is written for each event.
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// Why a layout cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LayoutError {
+    /// `FIELD_NAMES` is not a list of pairs.
+    #[error("is no list such as id=eventId,timestamp=TimeGenerated")]
+    Pairs,
+    /// A field that no event has.
+    #[error("names a field that no event has; there are: {}", FIELDS.map(|(_, name)| name).join(", "))]
+    UnknownField,
+    /// Two fields would have one name.
+    #[error("two fields would have one name")]
+    SameName,
+    /// `STATIC_FIELDS` is no object.
+    #[error("is no JSON object, such as {{\"env\":\"prod\"}}")]
+    NoObject,
+    /// A static field has the name of an event's field, or comes twice.
+    #[error("has a field whose name an event's field or another one of it has")]
+    TakenName,
+    /// A template holds what it is a template for not once.
+    #[error("must hold {0} once")]
+    NotOnce(&'static str),
+}
+
+impl Default for Layout {
+    /// The structured event as it is.
+    fn default() -> Self {
+        let labels = FIELDS.map(|(_, name)| label(name));
+        Self { labels, statics: "".into(), pieces: vec![Piece::Event] }
+    }
+}
+
+impl Layout {
+    /// Returns what stands before a field's value, `,"id":`. `None` for a field that is not written.
+    #[must_use]
+    pub(crate) fn label(&self, field: Field) -> Option<&str> {
+        self.labels.get(field as usize).map(AsRef::as_ref).filter(|label| !label.is_empty())
+    }
+
+    /// Gives fields other names: `id=eventId,timestamp=TimeGenerated`.
+    ///
+    /// # Errors
+    /// If it is no such list, or names a field that no event has.
+    pub fn rename(&mut self, pairs: &str) -> Result<(), LayoutError> {
+        for pair in pairs.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (field, name) = pair.split_once('=').ok_or(LayoutError::Pairs)?;
+            let (field, name) = (field.trim(), name.trim());
+            if name.is_empty() {
+                return Err(LayoutError::Pairs);
+            }
+            let (field, _) = FIELDS.iter().find(|(_, known)| *known == field).ok_or(LayoutError::UnknownField)?;
+            *self.slot(*field) = label(name);
+        }
+        let mut labels: Vec<&str> = self.labels.iter().map(AsRef::as_ref).filter(|label| !label.is_empty()).collect();
+        labels.sort_unstable();
+        if labels.windows(2).any(|two| two.first() == two.last()) { Err(LayoutError::SameName) } else { Ok(()) }
+    }
+
+    /// Leaves fields out.
+    pub(crate) fn omit(&mut self, fields: &[Field]) {
+        for field in fields {
+            *self.slot(*field) = "".into();
+        }
+    }
+
+    fn slot(&mut self, field: Field) -> &mut Box<str> {
+        self.labels.get_mut(field as usize).expect("there is a label for each field")
+    }
+
+    /// Adds the fields of a JSON object to every event.
+    ///
+    /// # Errors
+    /// If it is none, or a field of it has the name of an event's field or comes twice.
+    pub fn add(&mut self, object: &str) -> Result<(), LayoutError> {
+        let mut statics = String::new();
+        let mut taken: Vec<String> = self.labels.iter().map(ToString::to_string).collect();
+        let mut cursor = Cursor::new(object);
+        let mut read = || {
+            if cursor.kind()? != Kind::Object {
+                return Ok(None);
+            }
+            cursor.open()?;
+            let mut first = true;
+            let mut members = Vec::new();
+            while let Some(key) = cursor.next_key(&mut first)? {
+                members.push((key.decode(), cursor.value()?));
+            }
+            Ok::<_, json::JsonError>(cursor.at_end().then_some(members))
+        };
+        let members = read().ok().flatten().ok_or(LayoutError::NoObject)?;
+        for (name, value) in members {
+            let label = label(&name);
+            if taken.iter().any(|taken| **taken == *label) {
+                return Err(LayoutError::TakenName);
+            }
+            statics.push_str(&label);
+            let mut compact = Vec::new();
+            json::write_compact(&mut compact, &json::sound(value));
+            statics.push_str(&String::from_utf8(compact).expect("blanks are left out of text"));
+            taken.push(label.into());
+        }
+        self.statics = statics.into();
+        Ok(())
+    }
+
+    /// Has a template written for each event: text with `{event}` once, and any of `{id}`, `{timestamp}`, `{epochSeconds}` and
+    /// `{epochMillis}`.
+    ///
+    /// # Errors
+    /// If it does not hold `{event}` once.
+    pub fn write_as(&mut self, template: &str) -> Result<(), LayoutError> {
+        let pieces = pieces(template, &PLACEHOLDERS);
+        if pieces.iter().filter(|piece| **piece == Piece::Event).count() != 1 {
+            return Err(LayoutError::NotOnce("{event}"));
+        }
+        self.pieces = pieces;
+        Ok(())
+    }
+
+    /// Has a destination's template written for each event.
+    pub(crate) fn write_as_own(&mut self, template: &str) {
+        self.pieces = pieces(template, &OWN_PLACEHOLDERS);
+    }
+}
+
+/// What a template of an operator may hold.
+const PLACEHOLDERS: [(&str, Piece); 5] = [
+    ("{event}", Piece::Event),
+    ("{id}", Piece::Id),
+    ("{timestamp}", Piece::Timestamp),
+    ("{epochSeconds}", Piece::EpochSeconds),
+    ("{epochMillis}", Piece::EpochMillis),
+];
+
+/// What the template of a destination may hold.
+const OWN_PLACEHOLDERS: [(&str, Piece); 8] = [
+    ("{event}", Piece::Event),
+    ("{members}", Piece::Members),
+    ("{id}", Piece::Id),
+    ("{timestamp}", Piece::Timestamp),
+    ("{epochSeconds}", Piece::EpochSeconds),
+    ("{epochMillis}", Piece::EpochMillis),
+    ("{summary}", Piece::Summary),
+    ("{service}", Piece::Service),
+];
+
+/// Divides a template at its placeholders. All other braces are text.
+fn pieces(template: &str, placeholders: &[(&str, Piece)]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    loop {
+        let next = placeholders.iter().filter_map(|(name, piece)| Some((rest.find(name)?, name.len(), piece)));
+        let Some((at, length, piece)) = next.min_by_key(|(at, ..)| *at) else { break };
+        let (text, behind) = rest.split_at(at);
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text.into()));
+        }
+        pieces.push(piece.clone());
+        rest = behind.get(length..).unwrap_or_default();
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.into()));
+    }
+    pieces
+}
+
+/// Divides the template of a body at `{events}`.
+///
+/// # Errors
+/// If it does not hold that once.
+pub fn around_events(template: &str) -> Result<[&str; 2], LayoutError> {
+    let (before, behind) = template.split_once("{events}").ok_or(LayoutError::NotOnce("{events}"))?;
+    if behind.contains("{events}") { Err(LayoutError::NotOnce("{events}")) } else { Ok([before, behind]) }
+}
+
+fn label(name: &str) -> Box<str> {
+    let mut label = b",".to_vec();
+    json::write_string(&mut label, name);
+    label.push(b':');
+    String::from_utf8(label).expect("a JSON string is text").into()
+}
