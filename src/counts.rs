@@ -72,6 +72,10 @@ counts! {
         lines_delivered Count "LinesDelivered",
         /// Lines of records that failed.
         lines_failed Count "LinesFailed",
+        /// Lines of delivered records that an operator excludes.
+        lines_excluded Count "LinesExcluded",
+        /// Lines of delivered records that a sample leaves out.
+        lines_sampled_out Count "LinesSampledOut",
         /// Lines that no format took.
         lines_unparsed Count "LinesUnparsed",
         /// Events that the API accepted.

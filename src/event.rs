@@ -7,8 +7,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::num::NonZeroU64;
 
 use crate::access_log::AccessLog;
+use crate::derive::Facts;
 use crate::execution_log::Request;
 use crate::head::{Head, write_timestamp};
 use crate::json;
@@ -17,8 +19,8 @@ use crate::redact::{Redactor, TRUNCATED};
 
 /// What an event tells beside its head.
 pub enum Event<'a> {
-    /// What an access-log line says.
-    Access(&'a AccessLog<'a>),
+    /// What an access-log line says, and how many events it stands for.
+    Access(&'a AccessLog<'a>, NonZeroU64),
     /// What the execution-log lines of one request say.
     Execution(&'a Request),
     /// A line that no format took, and why.
@@ -38,10 +40,10 @@ impl Writer<'_> {
     /// Writes an event as its destination wants it.
     pub fn write(&self, head: &Head<'_>, event: &Event<'_>, out: &mut Vec<u8>) {
         let shown = match event {
-            Event::Access(log) => log.without_scattered(self.redactor),
+            Event::Access(log, rate) => log.without_scattered(self.redactor).map(|log| (log, *rate)),
             _ => None,
         };
-        let shown = shown.as_ref().map(Event::Access);
+        let shown = shown.as_ref().map(|(log, rate)| Event::Access(log, *rate));
         let event = shown.as_ref().unwrap_or(event);
         for piece in &self.layout.pieces {
             match piece {
@@ -69,7 +71,7 @@ impl Writer<'_> {
     /// Writes the members of the event, each behind a comma.
     fn members(&self, head: &Head<'_>, event: &Event<'_>, out: &mut Vec<u8>) {
         let kind = match event {
-            Event::Access(_) => "access",
+            Event::Access(..) => "access",
             Event::Execution(_) => "execution",
             Event::Text(..) => "text",
         };
@@ -87,13 +89,13 @@ impl Writer<'_> {
             self.redactor.write_json(&json::sound(fields), out);
         }
         let (api_id, stage) = match event {
-            Event::Access(log) => (log.api_id(), log.stage()),
+            Event::Access(log, _) => (log.api_id(), log.stage()),
             _ => (None, None),
         };
         self.name(Field::ApiId, head.origin.api_id.as_deref().or(api_id.as_deref()), out);
         self.name(Field::Stage, head.origin.stage.as_deref().or(stage.as_deref()), out);
         let is_truncated = match event {
-            Event::Access(log) => {
+            Event::Access(log, _) => {
                 let labels = [Field::Context, Field::Fields].map(|field| self.layout.label(field).unwrap_or_default());
                 log.write(labels, self.redactor, out);
                 false
@@ -114,6 +116,21 @@ impl Writer<'_> {
         }
         if let Event::Text(_, reason) = event {
             self.text(Field::ParseError, Some(&reason.to_string()), out);
+        }
+        let facts = match event {
+            Event::Access(log, _) => log.facts(),
+            Event::Execution(request) => request.facts(),
+            Event::Text(..) => Facts::default(),
+        };
+        let before = out.len();
+        if self.label(Field::Derived, out) && !facts.write(out) {
+            out.truncate(before);
+        }
+        if let Event::Access(_, rate) = event
+            && rate.get() > 1
+            && self.label(Field::SampleRate, out)
+        {
+            out.extend_from_slice(rate.to_string().as_bytes());
         }
         out.extend_from_slice(self.layout.statics.as_bytes());
     }
@@ -142,7 +159,7 @@ impl Writer<'_> {
     fn summary<'e>(&self, event: &Event<'e>) -> Cow<'e, str> {
         match event {
             Event::Text(line, _) => Cow::Owned(self.redactor.of_unparsed().text(line).into_owned()),
-            Event::Access(log) => Cow::Owned(self.redactor.text(&log.summary()).into_owned()),
+            Event::Access(log, _) => Cow::Owned(self.redactor.text(&log.summary()).into_owned()),
             Event::Execution(request) => Cow::Owned(self.redactor.text(&request.summary()).into_owned()),
         }
     }
@@ -150,7 +167,7 @@ impl Writer<'_> {
     /// Names what has logged: the API's id, else the log group.
     fn service<'e>(&self, head: &'e Head<'_>, event: &'e Event<'_>) -> Cow<'e, str> {
         let told = match event {
-            Event::Access(log) => log.api_id(),
+            Event::Access(log, _) => log.api_id(),
             _ => None,
         };
         let name = head.origin.api_id.as_deref().map(Cow::Borrowed).or(told);
@@ -183,7 +200,7 @@ mod tests {
         let mut out = Vec::new();
         Writer { layout: &Layout::default(), redactor }.write(
             &head,
-            &Event::Access(&formats.parse(line).unwrap()),
+            &Event::Access(&formats.parse(line).unwrap(), NonZeroU64::MIN),
             &mut out,
         );
         let event = String::from_utf8(out).unwrap();

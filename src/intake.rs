@@ -23,6 +23,7 @@ use crate::ids::Ids;
 use crate::json::{self, Str};
 use crate::ledger::Ledger;
 use crate::line::{Line, Read, Reader};
+use crate::selection::Fate;
 use crate::subscription::{self, Buffers, Content, Envelopes, Events, Lines};
 
 /// Text of one event up to which it is read and written in any case: the memory for it is always there. A longer one is first
@@ -290,7 +291,17 @@ impl Taken<'_> {
     fn take(&mut self, record: usize, head: &Head<'_>, read: Read<'_>) -> Option<Batch> {
         let shares = [Share { record, lines: 1 }];
         match read {
-            Read::Access(log) => self.pack(head, &shares, &Event::Access(log)),
+            Read::Access(log) => match self.settings.selection.of(head, log) {
+                Fate::Leaves(rate) => self.pack(head, &shares, &Event::Access(log, rate)),
+                Fate::Excluded => {
+                    self.ledger.excluded(record);
+                    None
+                }
+                Fate::SampledOut => {
+                    self.ledger.sampled_out(record);
+                    None
+                }
+            },
             Read::Text(line, reason) => {
                 self.ledger.unparsed();
                 self.pack(head, &shares, &Event::Text(line, &reason))
@@ -349,6 +360,8 @@ impl Taken<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use base64_simd::STANDARD as BASE64;
     use proptest::prelude::*;
 
@@ -478,7 +491,7 @@ mod tests {
                 extracted_fields: None,
             };
             match settings.formats.parse(message) {
-                Ok(log) => writer.write(&head, &Event::Access(&log), &mut body),
+                Ok(log) => writer.write(&head, &Event::Access(&log, NonZeroU64::MIN), &mut body),
                 Err(error) => writer.write(&head, &Event::Text(message, &error), &mut body),
             }
         }

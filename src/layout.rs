@@ -29,10 +29,12 @@ pub enum Field {
     Message,
     Truncated,
     ParseError,
+    Derived,
+    SampleRate,
 }
 
 /// The fields with their own names, in the order in which they stand in an event.
-const FIELDS: [(Field, &str); 15] = [
+const FIELDS: [(Field, &str); 17] = [
     (Field::Id, "id"),
     (Field::Timestamp, "timestamp"),
     (Field::Kind, "kind"),
@@ -48,6 +50,8 @@ const FIELDS: [(Field, &str); 15] = [
     (Field::Message, "message"),
     (Field::Truncated, "truncated"),
     (Field::ParseError, "parseError"),
+    (Field::Derived, "derived"),
+    (Field::SampleRate, "sampleRate"),
 ];
 
 /// A piece of a template.

@@ -21,8 +21,12 @@ const MAX_LOGGED: usize = 3;
 struct Account {
     /// Lines that were read from the record and are to be delivered.
     read: usize,
-    /// Lines of it that the API has accepted.
+    /// Lines of it that the API has accepted, or that are not wanted.
     accepted: usize,
+    /// Of these, the ones that an operator excludes.
+    excluded: usize,
+    /// Of these, the ones that a sample leaves out.
+    sampled_out: usize,
     /// The record cannot be read, or not to its end.
     unreadable: bool,
     /// The record holds events of the function's own log group.
@@ -159,6 +163,20 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Enters that the line that was read last is one that an operator excludes.
+    pub fn excluded(&mut self, record: usize) {
+        let account = self.account(record);
+        account.accepted += 1;
+        account.excluded += 1;
+    }
+
+    /// Enters that the line that was read last is left out by a sample.
+    pub fn sampled_out(&mut self, record: usize) {
+        let account = self.account(record);
+        account.accepted += 1;
+        account.sampled_out += 1;
+    }
+
     /// Returns what was counted so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -198,18 +216,24 @@ impl<'a> Ledger<'a> {
         for (record, account) in self.records.iter().zip(&self.accounts) {
             debug_assert!(account.accepted <= account.read, "a line is accepted once");
             let failed = account.unreadable || account.accepted != account.read;
-            let (verdict, lines) = if failed {
-                (Verdict::ProcessingFailed, &mut self.counts.lines_failed)
+            let counts = &mut self.counts;
+            let verdict = if failed {
+                // All of them come again.
+                counts.lines_failed += account.read;
+                Verdict::ProcessingFailed
             } else {
-                (Verdict::Dropped, &mut self.counts.lines_delivered)
+                counts.lines_delivered += account.read - account.excluded - account.sampled_out;
+                counts.lines_excluded += account.excluded;
+                counts.lines_sampled_out += account.sampled_out;
+                Verdict::Dropped
             };
-            *lines += account.read;
             // Where not even the bare answers fit, Firehose keeps what is left unanswered, as it does what has failed.
             if room.take(Answer::frame_bytes(&record.id, verdict)) {
                 answers.push(Answer { id: record.id.clone().into_owned(), result: verdict, data: None });
             }
         }
-        debug_assert_eq!(self.counts.lines, self.counts.lines_delivered + self.counts.lines_failed);
+        let Counts { lines, lines_delivered, lines_failed, lines_excluded, lines_sampled_out, .. } = self.counts;
+        debug_assert_eq!(lines, lines_delivered + lines_failed + lines_excluded + lines_sampled_out);
 
         // Originals come first: an archive that is left out is a copy less, not a record less.
         for (answer, record) in answers.iter_mut().zip(self.records) {

@@ -36,6 +36,8 @@ pub mod head;
 mod header_map;
 pub mod redact;
 
+pub mod derive;
+
 pub mod access_log;
 pub mod execution_log;
 
@@ -43,6 +45,7 @@ pub mod line;
 
 // From what it says to bodies, and the books.
 pub mod event;
+pub mod selection;
 
 pub mod archive;
 pub mod batch;

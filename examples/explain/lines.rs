@@ -1,6 +1,7 @@
 //! Lines, explained: each with its event, or the request that it became a part of.
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch};
@@ -115,7 +116,7 @@ impl Explainer<'_> {
         let number = position + 1;
         match read {
             Read::Access(log) => {
-                let event = self.written(head, &Event::Access(log));
+                let event = self.written(head, &Event::Access(log, NonZeroU64::MIN));
                 let note = format!("line {number}: {}\n", self.describe(log, line));
                 self.outcome.steps.push(Step { note, event: Some(event) });
             }

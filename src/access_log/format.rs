@@ -202,6 +202,18 @@ pub(super) struct Format {
     pub(super) epoch: Option<usize>,
     /// The slot of the request's time in words.
     pub(super) time: Option<usize>,
+    /// The slots of what further values are derived from.
+    pub(super) facts: FactSlots,
+}
+
+/// The slots of what further values are derived from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FactSlots {
+    pub(super) trace: Option<usize>,
+    pub(super) response_latency: Option<usize>,
+    pub(super) integration_latency: Option<usize>,
+    pub(super) response_type: Option<usize>,
+    pub(super) backend_status: Vec<usize>,
 }
 
 impl Format {
@@ -256,6 +268,14 @@ impl Format {
         let (api_id, stage) = (slots_of("apiId"), slots_of("stage"));
         let (request_id, extended_request_id) = (first_slot("requestId"), first_slot("extendedRequestId"));
         let (epoch, time) = (first_slot("requestTimeEpoch"), first_slot("requestTime"));
+        let statuses = ["integration.status", "integrationStatus", "integration.integrationStatus"];
+        let facts = FactSlots {
+            trace: first_slot("xrayTraceId"),
+            response_latency: first_slot("responseLatency"),
+            integration_latency: first_slot("integrationLatency").or_else(|| first_slot("integration.latency")),
+            response_type: first_slot("error.responseType"),
+            backend_status: statuses.into_iter().filter_map(first_slot).collect(),
+        };
         Ok(Self {
             label: label.into(),
             status: first_slot("status"),
@@ -275,6 +295,7 @@ impl Format {
             extended_request_id,
             epoch,
             time,
+            facts,
         })
     }
 

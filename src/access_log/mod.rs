@@ -39,13 +39,14 @@ pub use self::setting::{FormatError, FormatErrorKind};
 pub use self::text::Reason;
 pub use self::variables::documented_variables;
 
-use self::format::Format;
+use self::format::{FactSlots, Format};
 use self::learned::Template;
 use self::mended::mended;
 use self::object::Object;
 use self::stencil::Reading;
 use self::text::Lenient;
 use self::value::Value;
+use crate::derive::Facts;
 use crate::json::{self, JsonErrorKind, Str};
 use crate::redact::Redactor;
 
@@ -431,6 +432,23 @@ impl<'a> AccessLog<'a> {
     pub fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
         let (format, values) = self.reading.as_ref()?;
         values.get(format.slot(name)?)?.text()
+    }
+
+    /// Returns what is known of the request.
+    #[must_use]
+    pub fn facts(&self) -> Facts<'_> {
+        let Some((format, values)) = &self.reading else { return Facts::default() };
+        let text = |slot: Option<usize>| values.get(slot?)?.text();
+        let number = |slot| text(slot)?.parse().ok();
+        let FactSlots { trace, response_latency, integration_latency, response_type, backend_status } = &format.facts;
+        Facts {
+            trace: text(*trace),
+            response_latency: number(*response_latency),
+            integration_latency: number(*integration_latency),
+            status: number(format.status),
+            response_type: text(*response_type),
+            backend_error: backend_status.iter().any(|slot| number(Some(*slot)).is_some_and(|status| status >= 400)),
+        }
     }
 
     /// Says the request in a line for people, `GET /orders 200`: as much of it as is known.

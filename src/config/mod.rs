@@ -7,7 +7,7 @@
 mod reader;
 
 use std::fmt;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ use crate::archive::Archive;
 use crate::batch::{Framing, Limits, PayloadFormat};
 use crate::delivery::{AuthHeader, DeliverySettings, PayloadEncoding};
 use crate::destination::{Auth, DESTINATIONS, Destination, JSON};
-use crate::layout::Layout;
+use crate::layout::{Field, Layout};
 use crate::redact::{Redactor, ValueKind};
+use crate::selection::Selection;
 use crate::token::{OAuthSettings, TokenAuthStyle};
 
 /// Largest body that a batch may have before it is encoded, in bytes; also the default.
@@ -35,6 +36,9 @@ const MAX_TIME: Duration = Duration::from_mins(15);
 /// Longest lifetime that `TOKEN_DEFAULT_TTL_SECONDS` may name: a year.
 const MAX_TTL: Duration = Duration::from_hours(366 * 24);
 
+/// Of how many successes one can stand for at most.
+const MAX_SAMPLE: u64 = 1_000_000;
+
 /// What the function is told by its environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -46,6 +50,8 @@ pub struct Settings {
     pub layout: Layout,
     /// The bodies: `PAYLOAD_FORMAT`, `BODY_TEMPLATE`, `MAX_BATCH_BYTES` (before encoding, framing counted), `MAX_BATCH_EVENTS`.
     pub limits: Limits,
+    /// Which events are delivered: `EXCLUDE`, `SAMPLE_SUCCESSES`, `SAMPLE_KEEP_SLOW_MS`.
+    pub selection: Selection,
     /// Their delivery.
     pub delivery: DeliverySettings,
     /// `ACCESS_LOG_FORMAT`, compiled.
@@ -139,7 +145,7 @@ impl Settings {
                 "must be another parameter than TOKEN_PARAMETER and CREDENTIALS_PARAMETER",
             );
         }
-        let (layout, limits, encoding, content_type) = read_bodies(reader, destination);
+        let (mut layout, limits, encoding, content_type) = read_bodies(reader, destination);
         let concurrency = reader.count("DELIVERY_CONCURRENCY", 1000).unwrap_or(4);
         let request_timeout = reader.number("REQUEST_TIMEOUT_MS", 1, MAX_TIME.as_secs() * 1000).unwrap_or(10_000);
         let max_attempts = reader.count("MAX_ATTEMPTS", 1000).unwrap_or(5);
@@ -150,6 +156,10 @@ impl Settings {
         let archive =
             reader.word("ARCHIVE", &[("none", Archive::None), ("structured", Archive::Structured)], Archive::None);
         let redactor = read_redactor(reader, formats.as_ref());
+        let selection = read_selection(reader);
+        if !reader.word("DERIVE", &[("on", true), ("off", false)], true) {
+            layout.omit(&[Field::Derived]);
+        }
         let log_level = reader.level("LOG_LEVEL");
         let metrics_namespace = reader.namespace("METRICS_NAMESPACE").unwrap_or_else(|| "ApiLogForwarder".to_owned());
         let function_name =
@@ -177,6 +187,7 @@ impl Settings {
             },
             layout,
             limits,
+            selection,
             formats,
             formats_parameter,
             request_timeout: Duration::from_millis(request_timeout),
@@ -257,6 +268,16 @@ fn read_bodies<E: Fn(&str) -> Option<String>>(
             .and_then(NonZeroUsize::new),
     };
     (layout, limits, encoding, format.content_type())
+}
+
+fn read_selection<E: Fn(&str) -> Option<String>>(reader: &mut Reader<E>) -> Selection {
+    let exclude = reader.text("EXCLUDE").unwrap_or_default();
+    let every = reader.number("SAMPLE_SUCCESSES", 1, MAX_SAMPLE).and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN);
+    let slow = reader.number("SAMPLE_KEEP_SLOW_MS", 1, MAX_TIME.as_secs() * 1000);
+    Selection::new(&exclude, every, slow).unwrap_or_else(|| {
+        reader.problem("EXCLUDE", "has a line that is no rule, such as path=/health* or identity.userAgent=ELB-*");
+        Selection::default()
+    })
 }
 
 fn read_redactor<E: Fn(&str) -> Option<String>>(reader: &mut Reader<E>, formats: Option<&Formats>) -> Redactor {

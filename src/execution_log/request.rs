@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::{line, trace};
+use crate::derive::Facts;
 use crate::head::{Head, Share};
 use crate::ids::id_of_lines;
 use crate::redact::Redactor;
@@ -149,6 +150,12 @@ impl Request {
     #[must_use]
     pub fn summary(&self) -> String {
         self.trace().summary()
+    }
+
+    /// Returns what is known of the request.
+    #[must_use]
+    pub fn facts(&self) -> Facts<'_> {
+        self.trace().facts()
     }
 
     fn trace(&self) -> trace::Trace<'_> {

@@ -7,10 +7,16 @@
 //!
 //! Between the start and the end of a Lambda authorizer the lines about an endpoint are the authorizer's.
 
+use std::borrow::Cow;
+
 use super::line::{self, Label, Line};
 use super::object::Object;
+use crate::derive::Facts;
 use crate::header_map::{self, Names};
 use crate::redact::Redactor;
+
+/// The header that carries a trace, with what follows its name in a map.
+const TRACE_HEADER: &str = "X-Amzn-Trace-Id=";
 
 /// One request as its execution log tells it, borrowed from the lines.
 #[derive(Default)]
@@ -111,6 +117,28 @@ impl<'a> Trace<'a> {
         let status = self.status.map(|status| status.to_string());
         let parts: Vec<_> = [self.method, self.resource_path, status.as_deref()].into_iter().flatten().collect();
         if parts.is_empty() { "execution".to_owned() } else { parts.join(" ") }
+    }
+
+    /// Returns what is known of the request.
+    pub(super) fn facts(&self) -> Facts<'a> {
+        let behind = |prefix: &str| {
+            let mut lines = self.errors.iter().chain(&self.other);
+            lines.find_map(|line| line.strip_prefix(prefix)).map(|rest| rest.trim_start_matches([' ', ':']))
+        };
+        let header = |map: Option<&'a str>| {
+            let (_, rest) = map?.split_once(TRACE_HEADER)?;
+            rest.split([',', '}']).next()
+        };
+        let header = header(self.request.headers).or_else(|| header(self.endpoint.request_headers));
+        let response_type = behind("Gateway response type: ").and_then(|rest| rest.split(' ').next());
+        Facts {
+            trace: behind("X-ray Tracing ID").or(header).map(Cow::Borrowed),
+            response_latency: None,
+            integration_latency: None,
+            status: self.status,
+            response_type: response_type.map(Cow::Borrowed),
+            backend_error: self.endpoint.status.is_some_and(|status| status >= 400),
+        }
     }
 
     fn take(&mut self, text: &'a str) {

@@ -40,7 +40,8 @@ fn the_readme_names_every_setting_and_no_other() {
         .skip(1)
         .step_by(2)
         .filter(|name| {
-            name.len() > 3 && name.contains('_') || ["ARCHIVE", "AUTH", "DESTINATION", "REDACT"].contains(name)
+            name.len() > 3 && name.contains('_')
+                || ["ARCHIVE", "AUTH", "DERIVE", "DESTINATION", "EXCLUDE", "REDACT"].contains(name)
         })
         .filter(|name| name.chars().all(is_variable))
         .filter(|name| !name.starts_with("AWS_LAMBDA_") && *name != "SSL_CERT_FILE" && !name.starts_with("CARGO_"))

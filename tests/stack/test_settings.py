@@ -17,7 +17,7 @@ OF_THE_PLATFORM = {"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL
 def code_settings():
     """Variables that the code reads: the names in src/config/mod.rs above its tests."""
     code = (cfn.ROOT / "src/config/mod.rs").read_text().split("#[cfg(test)]")[0]
-    return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|ARCHIVE|AUTH|DESTINATION|REDACT)"', code)) - OF_THE_PLATFORM
+    return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|ARCHIVE|AUTH|DERIVE|DESTINATION|EXCLUDE|REDACT)"', code)) - OF_THE_PLATFORM
 
 
 def readme_settings():
