@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::parts::Parts;
 use super::variables::Variable;
 use crate::json::{self, Cursor, MAX_DEPTH, Str};
-use crate::redact::is_query_map;
+use crate::redact::{is_name_key, is_query_map, is_value_key};
 
 /// Stands for a variable while the format is read as JSON. One byte, valid in a string and as a number.
 pub(super) const PLACEHOLDER: char = '1';
@@ -104,20 +104,42 @@ impl Reader<'_> {
         cursor.open().ok()?;
         let mut shape = Shape::default();
         let mut first = true;
+        // The slots of a value whose name is a sibling: `{"name":"Authorization","value":"$context.authorizer.x"}`.
+        let mut of_pair = 0..0;
         loop {
             let key_start = cursor.position();
-            let Some(key) = cursor.next_key(&mut first).ok()? else { return Some(shape) };
+            let Some(key) = cursor.next_key(&mut first).ok()? else {
+                self.called_by_sibling(&shape, of_pair);
+                return Some(shape);
+            };
             if !self.within(&(key_start..cursor.position())).is_empty() {
                 return None;
             }
             let key: Box<str> = key.decode().into();
             self.path.push(key.clone());
+            let slots = self.slots.len();
             let node = self.value(cursor, depth)?;
             self.path.pop();
+            if is_value_key(&key) {
+                of_pair = slots..self.slots.len();
+            }
             match shape.keys.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, known)) => *known = node,
                 None => shape.keys.push((key, node)),
             }
+        }
+    }
+
+    /// Calls slots what the member says that holds the name of a pair.
+    fn called_by_sibling(&mut self, shape: &Shape, slots: Range<usize>) {
+        let name = shape.keys.iter().find_map(|(key, node)| match node {
+            Node::Constant(raw) if is_name_key(key) => Cursor::new(raw).string().ok(),
+            _ => None,
+        });
+        let in_query = self.path.iter().any(|key| is_query_map(key));
+        if let Some(name) = name {
+            let slots = self.slots.get_mut(slots).into_iter().flatten();
+            slots.for_each(|(_, slot)| slot.variable.is_called(&name.decode(), in_query));
         }
     }
 
@@ -174,5 +196,39 @@ impl Reader<'_> {
         let first = self.placed.partition_point(|placed| placed.at < range.start);
         let end = self.placed.partition_point(|placed| placed.at < range.end);
         self.placed.get(first..end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Formats;
+    use super::super::tests::written;
+    use crate::redact::Redactor;
+
+    #[test]
+    fn a_variable_is_called_what_the_member_beside_it_says() {
+        for (format, line) in [
+            (
+                r#"{"id":"$context.requestId","h":{"name":"Authorization","value":"$context.authorizer.x"}}"#,
+                r#"{"id":"r","h":{"name":"Authorization","value":"zq7"}}"#,
+            ),
+            (
+                r#"{"id":"$context.requestId","h":{"Value":"Bearer $context.authorizer.x","Key":"x-api-key"}}"#,
+                r#"{"id":"r","h":{"Value":"Bearer zq7","Key":"x-api-key"}}"#,
+            ),
+            (
+                r#"{"id":"$context.requestId","h":[{"name":"Cookie","value":"$context.authorizer.x"}]}"#,
+                r#"{"id":"r","h":[{"name":"Cookie","value":"zq7"}]}"#,
+            ),
+            (
+                r#"{"id":"$context.requestId","queryString":{"name":"code","value":{"a":"$context.authorizer.x"}}}"#,
+                r#"{"id":"r","queryString":{"name":"code","value":{"a":"zq7"}}}"#,
+            ),
+        ] {
+            let formats = Formats::compile(format).unwrap();
+            let redactor = Redactor::new(std::iter::empty::<&str>());
+            let shown = written(&formats.parse(line).unwrap(), &redactor);
+            assert!(shown.contains("[REDACTED]") && !shown.contains("zq7"), "{line} became {shown}");
+        }
     }
 }
