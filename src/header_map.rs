@@ -14,7 +14,7 @@ use memchr::{memchr_iter, memchr2};
 /// What the names of a map are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
-    /// HTTP field names: tokens of RFC 9110, section 5.6.2.
+    /// HTTP field names: tokens of RFC 9110, section 5.6.2, without the `&`, which none has and queries part their pairs with.
     Headers,
     /// Names of path parameters, percent-encoding undone.
     Path,
@@ -189,6 +189,11 @@ pub(crate) fn end(text: &str, open: usize) -> usize {
             b'{' if first.is_some() => break,
             b'{' => depth += 1,
             b'"' | b'\'' | b'\\' if first.is_some_and(|first| first + 1 == at) => break,
+            b'&' if first.is_some_and(|first| first + 1 == at)
+                && line.get(at..).is_some_and(|rest| rest.starts_with("&quot;")) =>
+            {
+                break;
+            }
             b'}' if depth > 1 => depth -= 1,
             b'}' if next.is_none_or(|next| !next.is_ascii_alphanumeric()) => first = Some(at),
             _ => {}
@@ -226,12 +231,12 @@ impl Entries<'_> {
         let header = self.inside.get(name.clone()).unwrap_or_default();
         let mut at = start + self.nested(start, self.inside.get(start..).unwrap_or_default().starts_with('['));
         while let Some(comma) = list_end(self.inside, at) {
-            let between = self.inside.get(at..comma).filter(|_| self.nests);
-            let map = between.and_then(|text| text.find('{')).map(|map| at + map);
-            if let Some(length) = map.map(|map| (map - at) + self.nested(map, true))
-                && at + length > comma
+            while self.nests
+                && let Some(map) = self.inside.get(at..comma).and_then(|text| text.find('{'))
             {
-                at += length;
+                at += map + self.nested(at + map, true);
+            }
+            if at > comma {
                 continue;
             }
             at = comma + ", ".len();
@@ -291,7 +296,7 @@ fn in_header(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            b'!' | b'#' | b'$' | b'%' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         )
 }
 
@@ -306,11 +311,8 @@ fn in_parameter(character: char) -> bool {
 pub(crate) fn goes_on(header: &str, value: &str, rest: &str, length: usize) -> bool {
     let is = |known: &&str| known.eq_ignore_ascii_case(header);
     let (name, rest) = rest.split_at_checked(length).unwrap_or_default();
-    if is(&"set-cookie") {
+    if is(&"cookie") || is(&"set-cookie") {
         return has_cookie_attributes(rest) || has_parameters(value) && !is_header(name);
-    }
-    if is(&"cookie") {
-        return !name.contains('-') && has_parameters(value) && !is_header(name);
     }
     if CREDENTIALS.iter().any(is) {
         let known = PARAMETERS.contains(&name) && rest.starts_with("=\"");

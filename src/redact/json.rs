@@ -1,14 +1,15 @@
 //! JSON, whole or cut.
 //!
-//! The walk takes whatever could be JSON so far, and stops without harm where it is none: a line that a template made, with a
-//! quote that nobody escaped, is searched as plain text from there.
+//! The walk takes whatever could be JSON so far. A quote ends a string only where JSON goes on behind it: one that a template
+//! left bare in a value, as in `"agent":"a "b" c","n":1`, is a part of it. Where the walk stops, and behind a quote that nothing
+//! ends, the text is searched as plain.
 //!
 //! A pair is a member of an object, or stands in a list: as an object with a name and a value among its members
 //! (`{"name":"Cookie","value":"a=b"}`, in either order), or as a name and the value behind it (`["Cookie","a=b"]`).
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 use super::encoding::Encoding;
 use super::name::Quotes;
@@ -78,6 +79,35 @@ impl Value {
     }
 }
 
+/// Where a string stands, which tells what can follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// In an object, before a colon.
+    Key,
+    /// In an object, behind a colon.
+    Member,
+    /// In an array, or alone.
+    Item,
+}
+
+impl At {
+    /// Returns whether JSON goes on so behind a string.
+    fn goes_on(self, behind: &str) -> bool {
+        let behind = behind.trim_ascii_start();
+        let next = |starts: &[u8]| {
+            let next = behind.get(1..).unwrap_or_default().trim_ascii_start();
+            next.bytes().next().is_none_or(|byte| starts.contains(&byte))
+                || self == Self::Item && ["true", "false", "null"].iter().any(|word| next.starts_with(word))
+        };
+        match (self, behind.bytes().next()) {
+            (_, None) | (Self::Key, Some(b':')) | (Self::Member | Self::Item, Some(b'}' | b']')) => true,
+            (Self::Member, Some(b',')) => next(b"\"}"),
+            (Self::Item, Some(b',')) => next(b"\"{[]-0123456789"),
+            _ => false,
+        }
+    }
+}
+
 /// Returns whether the value of `cookies` at the start of `text` is what the header has: a list, a map, or a text with a `=`.
 pub(super) fn holds_cookies(text: &str) -> bool {
     match text.as_bytes().first() {
@@ -97,17 +127,26 @@ impl Scan<'_> {
         let mut at = start;
         let mut due = true;
         let mut opens_query = false;
+        // Whether a key stands before the value that is due, and where the last key or text starts.
+        let mut keyed = false;
+        let mut last = start;
         loop {
             at = self.after_space(at);
             let Some(byte) = self.byte(at) else {
                 self.cut(&frames);
                 return at;
             };
+            let place = match frames.last().map(|frame| &frame.pairs) {
+                Some(Pairs::Object { .. }) if keyed => At::Member,
+                Some(Pairs::Object { .. }) => At::Key,
+                _ => At::Item,
+            };
             let value = match byte {
                 b'{' | b'[' if due && frames.len() < MAX_DEPTH => {
                     let in_query =
                         std::mem::take(&mut opens_query) || frames.last().is_some_and(|frame| frame.in_query);
                     frames.push(Frame::new(byte, at, in_query));
+                    keyed = false;
                     at += 1;
                     continue;
                 }
@@ -117,13 +156,19 @@ impl Scan<'_> {
                     self.close(&frame);
                     Value::other(frame.start..at)
                 }
-                b',' if !due && !frames.is_empty() => {
+                b',' if !frames.is_empty() => {
                     due = true;
+                    keyed = false;
                     at += 1;
                     continue;
                 }
                 b'"' if due => {
-                    let string = quotes::string(self.text, at + 1, b'"', 0);
+                    last = at;
+                    let Some(string) = self.json_string(at, place) else {
+                        self.cut(&frames);
+                        self.walked_to = at + 1;
+                        return at + 1;
+                    };
                     let colon = self.after_space(string.next);
                     if string.closed
                         && self.byte(colon) == Some(b':')
@@ -133,30 +178,97 @@ impl Scan<'_> {
                         let after = self.member(frame, &string.content, value);
                         opens_query = after.is_none() && self.key_is(&string.content, is_query_map);
                         due = after.is_none();
+                        keyed = due;
                         at = after.unwrap_or(value);
                         continue;
                     }
                     let start = std::mem::replace(&mut at, string.next);
                     self.inside_as(string.content.clone(), Encoding::JsonString, opens_query);
+                    if !string.closed && self.is_outermost() && (frames.is_empty() || place == At::Key) {
+                        // Perhaps the quote opens nothing.
+                        self.cut(&frames);
+                        return start + 1;
+                    }
                     Value::of(start, string)
                 }
-                b'-' | b'0'..=b'9' | b'a'..=b'z' if due => {
+                b'-' | b'0'..=b'9' | b'a'..=b'z' if due && place != At::Member => {
                     let start = at;
                     at += self.scalar_length(at);
                     self.scalar(start..at);
                     Value::other(start..at)
                 }
                 _ => {
-                    for frame in &frames {
-                        self.close(frame);
+                    let Some(end) = self.bare_end(at).filter(|_| due && keyed) else {
+                        for frame in &frames {
+                            self.close(frame);
+                        }
+                        self.walked_to = at;
+                        return if self.is_outermost() { last + 1 } else { at };
+                    };
+                    let start = std::mem::replace(&mut at, end);
+                    if self.scalar_length(start) == end - start {
+                        self.scalar(start..end);
+                    } else {
+                        self.inside_as(start..end, Encoding::Plain, opens_query);
                     }
-                    return at;
+                    Value::other(start..end)
                 }
             };
             due = false;
+            keyed = false;
             opens_query = false;
             let Some(frame) = frames.last_mut() else { return at };
             self.done(frame, value);
+        }
+    }
+
+    /// Reads the string whose opening quote is at `quote`; `None` if there are quotes behind it, none of which is its end.
+    fn json_string(&mut self, quote: usize, place: At) -> Option<Quoted> {
+        let start = quote + 1;
+        let mut string = quotes::string(self.text, start, b'"', 0);
+        let is_key = || place == At::Item && self.byte(self.after_space(string.next)) == Some(b':');
+        if !string.closed || place.goes_on(self.rest(string.next)) || is_key() {
+            return Some(string);
+        }
+        // The keys are the template's own.
+        if place == At::Key {
+            return None;
+        }
+        // Each text is looked through once: what ends no string of one place behind a quote, ends none behind a later one.
+        let endless = self.endless.get_mut(place as usize)?;
+        if *endless <= quote {
+            return None;
+        }
+        loop {
+            // JSON inside the text, which nobody escaped, is walked by itself.
+            let content = self.text.get(start..string.content.end).unwrap_or_default();
+            if content.trim_ascii_end().ends_with(['{', '[']) {
+                return None;
+            }
+            string = quotes::string(self.text, string.next, b'"', 0);
+            if !string.closed {
+                *endless = quote;
+                return None;
+            }
+            if place.goes_on(self.text.get(string.next..).unwrap_or_default()) {
+                return Some(Quoted { content: start..string.content.end, ..string });
+            }
+        }
+    }
+
+    /// Returns where the value at `start` ends that is no text: a number or word, or what a template left without quotes.
+    fn bare_end(&self, start: usize) -> Option<usize> {
+        let mut end = start + self.scalar_length(start);
+        if end > start && matches!(self.byte(self.after_space(end)), None | Some(b',' | b'}' | b']')) {
+            return Some(end);
+        }
+        loop {
+            end += memchr3(b',', b'}', b'"', self.rest(end).as_bytes())?;
+            match self.byte(end) {
+                Some(b'"') => return None,
+                Some(b',') if !At::Member.goes_on(self.rest(end)) => end += 1,
+                _ => return Some(end),
+            }
         }
     }
 
@@ -170,7 +282,8 @@ impl Scan<'_> {
             if self.byte(value) != Some(b'"') {
                 return Some(self.hide_json_value(value, Quotes::JSON));
             }
-            let string = quotes::string(self.text, value + 1, b'"', 0);
+            let string = self.json_string(value, At::Member);
+            let string = string.unwrap_or_else(|| quotes::string(self.text, value + 1, b'"', 0));
             self.hide(string.content);
             return Some(string.next);
         }

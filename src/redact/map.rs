@@ -1,5 +1,7 @@
 //! Maps as Java prints them: `{Accept=*/*, Cookie=a=b}`.
 
+use memchr::memchr_iter;
+
 use super::encoding::Encoding;
 use super::names::is_query_map;
 use super::scan::Scan;
@@ -13,23 +15,32 @@ impl Scan<'_> {
         let in_query = self.in_query || names_query(self.text.get(..open).unwrap_or_default());
         let is_headers = !in_query && header_map::starts_entry(rest, Names::Headers);
         let names = if is_headers { Names::Headers } else { Names::Query };
-        if self.is_deepest() || !header_map::starts_entry(rest, names) {
+        if self.is_deepest() || open < self.mapped_to || !header_map::starts_entry(rest, names) {
             return start;
         }
         let end = header_map::end(self.text, open);
         let inside = self.text.get(start..end).unwrap_or_default();
+        // A query outside braces goes on up to the next header: `{QueryString=a=1, code=b, Host=h}`.
+        let mut goes_on = false;
         for entry in header_map::places(inside, names) {
             let name = inside.get(entry.name).unwrap_or_default();
             let value = start + entry.value.start..start + entry.value.end;
-            if self.rules.names.hide(name, in_query) {
+            let opens_query = is_query_map(name);
+            goes_on &= !header_map::is_header(name);
+            let hides = self.rules.names.hide(name, in_query || goes_on);
+            goes_on |= opens_query && self.byte(value.start) != Some(b'{');
+            if hides {
                 self.hide(value);
-            } else if is_query_map(name) {
+            } else if opens_query {
                 self.inside_query(value, Encoding::Plain);
             } else {
                 self.inside(value, Encoding::Plain);
             }
         }
-        end
+        self.mapped_to = end;
+        // A brace that nothing closes may not be one of a map.
+        let braces = |brace: u8| memchr_iter(brace, inside.as_bytes()).count();
+        if self.is_outermost() && braces(b'{') > braces(b'}') { start } else { end }
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use super::encoding::{Edit, Encoding, entity};
 use super::glance::{encodes_separator, may_hide, names_field};
@@ -42,6 +42,14 @@ pub(super) struct Scan<'a> {
     parameter_end: usize,
     /// The end of what is hidden furthest.
     pub(super) hidden_to: usize,
+    /// The end of the JSON that was walked and is none.
+    pub(super) walked_to: usize,
+    /// The end of the JSON in strings that was searched and has no end.
+    unescaped_to: usize,
+    /// The end of the last map.
+    pub(super) mapped_to: usize,
+    /// Behind which quotes no string of JSON ends, in each of its places.
+    pub(super) endless: [usize; 3],
     /// How many start tags of hidden elements had no end tag.
     pub(super) unended_tags: usize,
     pub(super) edits: Vec<Edit>,
@@ -103,6 +111,10 @@ impl<'a> Scan<'a> {
             decoded_to: 0,
             parameter_end: 0,
             hidden_to: 0,
+            walked_to: 0,
+            unescaped_to: 0,
+            mapped_to: 0,
+            endless: [usize::MAX; 3],
             unended_tags: 0,
             edits: Vec::new(),
         }
@@ -121,6 +133,8 @@ impl<'a> Scan<'a> {
         while let Some(mark) = self.next_mark(at) {
             at = match self.byte(mark) {
                 Some(b'{' | b'[') => match self.opens_json(mark) {
+                    Some(0) if mark < self.walked_to => mark + 1,
+                    Some(1..) if mark < self.unescaped_to => mark + 1,
                     Some(0) => self.json(mark),
                     Some(nesting) => self.escaped_json(mark, nesting),
                     None if self.byte(mark) == Some(b'{') => self.map(mark),
@@ -164,7 +178,18 @@ impl<'a> Scan<'a> {
     fn escaped_json(&mut self, start: usize, nesting: u32) -> usize {
         let end = quotes::container_end(self.text, start, nesting);
         self.inside(start..end, Encoding::JsonString);
+        let is_open = end < self.text.len() && !matches!(self.byte(end - 1), Some(b'}' | b']'));
+        if is_open && self.is_outermost() {
+            // A quote of the text around it ends it: perhaps it is none.
+            self.unescaped_to = end;
+            return start + 1;
+        }
         end
+    }
+
+    /// Returns whether this text stands in no other.
+    pub(super) fn is_outermost(&self) -> bool {
+        self.nesting == 0
     }
 
     /// Returns whether no text inside this one is searched any more.
@@ -201,7 +226,7 @@ impl<'a> Scan<'a> {
         if at < self.decoded_to || self.is_deepest() || !encodes_separator(self.rules, bytes, at) {
             return at + 1;
         }
-        let floor = self.hidden_to.max(self.decoded_to);
+        let floor = self.floor(at);
         let before = bytes.get(floor..at).unwrap_or_default();
         let starts = |byte: &u8| ends_encoded(*byte) || b"=?,;{}()".contains(byte);
         let start = before.iter().rposition(starts).map_or(floor, |last| floor + last + 1);
@@ -217,6 +242,11 @@ impl<'a> Scan<'a> {
         found.map_or(at + 1, |end| end.max(at + 1))
     }
 
+    /// Returns how far back the encoded word around `at` can start.
+    fn floor(&self, at: usize) -> usize {
+        if at < self.hidden_to { self.decoded_to } else { self.hidden_to.max(self.decoded_to) }
+    }
+
     /// Searches the text around the `&` at `at` that has references of XML for its signs, if that starts one.
     fn references(&mut self, at: usize) -> usize {
         let is_sign = entity(self.rest(at)).is_some_and(|(_, character)| character != '&');
@@ -225,14 +255,14 @@ impl<'a> Scan<'a> {
         }
         let bytes = self.text.as_bytes();
         let ends = |byte: &u8| matches!(byte, b'<' | b'>' | b'"');
-        let floor = self.hidden_to.max(self.decoded_to);
+        let floor = self.floor(at);
         let before = bytes.get(floor..at).unwrap_or_default();
         let start = before.iter().rposition(ends).map_or(floor, |last| floor + last + 1);
         let end = at + self.rest(at).bytes().position(|byte| ends(&byte)).unwrap_or(self.text.len() - at);
         self.decoded_to = end;
         let known = self.edits.len();
         self.inside(start..end, Encoding::Entities);
-        if self.edits.len() == known {
+        if self.edits.len() == known && !has_odd_escape(self.text.get(start..end).unwrap_or_default()) {
             // In a string of JSON that was not walked.
             self.inside(start..end, Encoding::JsonString);
         }
@@ -241,6 +271,9 @@ impl<'a> Scan<'a> {
 
     /// Hides the value behind the separator at `sep` if a hidden name stands before it; returns where the search goes on.
     fn pair(&mut self, sep: usize) -> usize {
+        if sep < self.hidden_to {
+            return sep + 1;
+        }
         if let Some(name) = name::before(&self.rules.names, self.text, sep, self.any_name) {
             let place = self.place(sep, &name);
             let hidden = self.rules.names.hide(&name.text, place == Place::Query);
@@ -266,8 +299,16 @@ impl<'a> Scan<'a> {
         if self.is_deepest() || !(has_escapes() || form::is_form(&self.rules.names, content, false)) {
             return start;
         }
+        let next = self.behind(&string);
         self.inside(string.content, Encoding::JsonString);
-        string.next.max(start + 1)
+        next
+    }
+
+    /// Returns where the search goes on behind a string: within it, if a word stands right behind its last quote, which then
+    /// opens a string rather than ends one.
+    fn behind(&self, string: &Quoted) -> usize {
+        let opens = self.byte(string.next).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'{');
+        if opens && self.is_outermost() { string.content.start } else { string.next }
     }
 
     /// Tells what the pair stands in whose separator is at `sep`.
@@ -276,6 +317,7 @@ impl<'a> Scan<'a> {
             return Place::Text;
         }
         match name.before {
+            _ if self.in_query => Place::Query,
             Some('?' | '&' | '#') => Place::Query,
             // A `&` escaped for HTML.
             Some(';') if self.text.get(..name.start).is_some_and(|before| before.ends_with("&amp;")) => Place::Query,
@@ -315,8 +357,9 @@ impl<'a> Scan<'a> {
             return start + REDACTED.len();
         }
         if let Some(quoted) = self.quoted_value(start, name.quotes.is_some_and(|quotes| quotes.doubled)) {
+            let next = self.behind(&quoted);
             self.hide(quoted.content);
-            return quoted.next;
+            return next;
         }
         if let Some(quotes) = name.quotes {
             return self.hide_json_value(start, quotes);
@@ -325,7 +368,9 @@ impl<'a> Scan<'a> {
             Some(b'[' | b'{') if place == Place::Text => quotes::container_end(self.text, start, 0),
             _ => self.unquoted_end(start, sep, name, place),
         };
-        self.hide(start..end)
+        let end = self.hide(start..end);
+        // What a line takes may only begin what goes on behind it: XML, a map, an encoded word.
+        if self.is_outermost() && self.byte(sep) == Some(b':') { start } else { end }
     }
 
     /// Returns where the value behind a separator starts; or where the search goes on, as there is none.
@@ -424,6 +469,12 @@ impl<'a> Scan<'a> {
 /// Returns whether a value says that there is none.
 pub(crate) fn is_missing(value: &str) -> bool {
     matches!(value.trim(), "" | "-" | "null" | "\"\"" | "\"-\"" | "[]" | "{}" | "[null]" | "[\"\"]" | "[\"-\"]")
+}
+
+/// Returns whether a backslash escapes a `&`, which it does in no string of JSON.
+fn has_odd_escape(text: &str) -> bool {
+    let escapes = |at: usize| text.bytes().take(at).rev().take_while(|byte| *byte == b'\\').count();
+    memmem::find_iter(text.as_bytes(), b"\\&").any(|at| escapes(at + 1) % 2 == 1)
 }
 
 /// Returns whether an encoded word ends at this byte.

@@ -81,7 +81,7 @@ fn line(text: &str, name: &str, quote: Option<char>) -> usize {
     let pair_follows = |text: &str| {
         next_name(text).is_some_and(|(name, separator)| {
             let value = text.as_bytes().get(name.len() + 1);
-            separator == b':' || value.is_some_and(|byte| !byte.is_ascii_whitespace() && !b"=\"\\".contains(byte))
+            separator == b':' || value.is_some_and(|byte| !byte.is_ascii_whitespace() && !b"=\"\\&<".contains(byte))
         })
     };
     let bytes = text.as_bytes();
@@ -97,6 +97,7 @@ fn line(text: &str, name: &str, quote: Option<char>) -> usize {
                 let ends = |(next, separator): (&str, u8)| match separator {
                     b':' => !is_cookie(name) || is_header(next),
                     _ if *byte == b';' && is_cookie(name) => false,
+                    _ if matches!(rest.as_bytes().get(next.len() + 1), Some(b'=' | b'&' | b'<')) => false,
                     _ => !goes_on(name, value, rest, next.len()),
                 };
                 if next_name(rest).is_some_and(ends) {

@@ -21,13 +21,15 @@ pub(super) fn opens_hidden(names: &Names, text: &str, at: usize) -> bool {
     local_name(text, at).is_some_and(|(_, name)| names.hide(name, false))
 }
 
-/// Reads the name of the element that the `<` at `at` opens: with its namespace's prefix, and without.
+/// Reads the name of the element that the `<` at `at` opens, which is no `CDATA` section or comment: with its namespace's
+/// prefix, and without.
 fn local_name(text: &str, at: usize) -> Option<(&str, &str)> {
     /// Bytes of a name, at most.
     const LONGEST: usize = 256;
     let rest = text.get(at + 1..)?;
     let ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/' | b'<' | b'"' | b'=' | b'\\');
-    let name = rest.get(..rest.bytes().take(LONGEST).position(|byte| ends(&byte))?)?;
+    let name =
+        rest.get(..rest.bytes().take(LONGEST).position(|byte| ends(&byte))?).filter(|name| !name.starts_with('!'))?;
     Some((name, name.rsplit(':').next().unwrap_or(name)))
 }
 
