@@ -251,12 +251,18 @@ impl Entries<'_> {
         self.inside.len()
     }
 
-    /// Returns the length of the list or map at `start`; 0 if there is none, or none with an end.
+    /// Returns the length of the list or map at `start`; 0 if there is none, or none with an end. A map, or JSON, that was
+    /// cut ends with the text.
     fn nested(&mut self, start: usize, opens: bool) -> usize {
         if !self.nests || !opens {
             return 0;
         }
-        let length = nested_length(self.inside.get(start..).unwrap_or_default());
+        let rest = self.inside.get(start..).unwrap_or_default();
+        let is_cut = || {
+            let inside = rest.get(1..).unwrap_or_default();
+            inside.starts_with(['"', '{']) || rest.starts_with('{') && starts_entry(inside, Names::Query)
+        };
+        let length = nested_length(rest).or_else(|| is_cut().then_some(rest.len()));
         self.nests = length.is_some();
         length.unwrap_or_default()
     }
@@ -432,6 +438,9 @@ mod tests {
         headers("{A=b, X-Forwarded-For=192.0.2.7, 198.51.", &[("A", "b"), ("X-Forwarded-For", "192.0.2.7, 198.51.")]);
         headers("{A=b, Date=Tue, 23 J", &[("A", "b"), ("Date", "Tue, 23 J")]);
         headers("{A=b, Authorization=", &[("A", "b"), ("Authorization", "")]);
+        headers("{A=b, body={c={d=e, f=g", &[("A", "b"), ("body", "{c={d=e, f=g")]);
+        headers(r#"{A=b, body=[{"c":1},{"d":"e, f=g"#, &[("A", "b"), ("body", r#"[{"c":1},{"d":"e, f=g"#)]);
+        headers("{A=[b, C=d", &[("A", "[b"), ("C", "d")]);
         headers("{", &[]);
         assert_eq!(inside("{A={b}", Names::Headers, true), Some("A={b}"));
     }

@@ -110,12 +110,24 @@ impl Encoding {
     }
 }
 
+/// Characters that have a reference with a name.
+const NAMED: [(&str, char); 5] = [("amp", '&'), ("apos", '\''), ("gt", '>'), ("lt", '<'), ("quot", '"')];
+
+/// Returns whether `text` starts with a reference to another character than `&`, encoded once or more: `&amp;quot;`.
+pub(super) fn refers_to_sign(text: &str) -> bool {
+    let name = text.strip_prefix('&').unwrap_or_default().trim_start_matches("amp;");
+    referred(name).is_some_and(|(_, character)| character != '&')
+}
+
 /// Reads the reference that `text` starts with: its length and its character.
-pub(super) fn entity(text: &str) -> Option<(usize, char)> {
-    const NAMED: [(&str, char); 5] = [("amp", '&'), ("apos", '\''), ("gt", '>'), ("lt", '<'), ("quot", '"')];
+fn entity(text: &str) -> Option<(usize, char)> {
+    referred(text.strip_prefix('&')?).map(|(length, character)| (length + 1, character))
+}
+
+/// Reads the name and semicolon of a reference, behind its `&`: their length and the character.
+fn referred(name: &str) -> Option<(usize, char)> {
     /// Digits of the longest number that is a character, and more.
     const LONGEST: usize = 9;
-    let name = text.strip_prefix('&')?;
     let end = name.bytes().take(LONGEST + 1).position(|byte| byte == b';')?;
     let name = name.get(..end)?;
     let character = match name.strip_prefix('#') {
@@ -125,7 +137,7 @@ pub(super) fn entity(text: &str) -> Option<(usize, char)> {
         }
         None => NAMED.iter().find(|(known, _)| *known == name)?.1,
     };
-    Some((end + 2, character))
+    Some((end + 1, character))
 }
 
 /// Returns whether `text` is the beginning of a reference that was cut.

@@ -4,7 +4,7 @@
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
 
-use super::encoding::entity;
+use super::encoding::refers_to_sign;
 use super::names::{Names, is_cookie_list, is_value_key, starts_prefix};
 use super::{Rules, looks, multipart, name, xml};
 use crate::json;
@@ -44,7 +44,7 @@ pub(super) fn may_hide(rules: &Rules, text: &str) -> bool {
             }
             [b'%', ..] => encodes_separator(rules, bytes, at),
             [b'<', ..] => xml::opens_hidden(names, text, at),
-            [b'&', ..] => entity(text.get(at..).unwrap_or_default()).is_some_and(|(_, character)| character != '&'),
+            [b'&', ..] => refers_to_sign(text.get(at..).unwrap_or_default()),
             [b'z' | b'Z', behind @ ..] => starts_prefix(behind),
             _ => looks::may_be_around(before, behind),
         }

@@ -203,7 +203,7 @@ impl Scan<'_> {
                             self.close(frame);
                         }
                         self.walked_to = at;
-                        return if self.is_outermost() { last + 1 } else { at };
+                        return if self.is_outermost() || last == start { last + 1 } else { at };
                     };
                     let start = std::mem::replace(&mut at, end);
                     if self.scalar_length(start) == end - start {

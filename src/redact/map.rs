@@ -7,6 +7,9 @@ use super::names::is_query_map;
 use super::scan::Scan;
 use crate::header_map::{self, Names};
 
+/// Maps with a brace that nothing closes that are searched as plain text, too.
+const MAX_OPEN: usize = 8;
+
 impl Scan<'_> {
     /// Searches the map that the brace at `open` opens, if it does; returns where the search goes on.
     pub(super) fn map(&mut self, open: usize) -> usize {
@@ -15,7 +18,7 @@ impl Scan<'_> {
         let in_query = self.in_query || names_query(self.text.get(..open).unwrap_or_default());
         let is_headers = !in_query && header_map::starts_entry(rest, Names::Headers);
         let names = if is_headers { Names::Headers } else { Names::Query };
-        if self.is_deepest() || open < self.mapped_to || !header_map::starts_entry(rest, names) {
+        if self.is_deepest() || !header_map::starts_entry(rest, names) {
             return start;
         }
         let end = header_map::end(self.text, open);
@@ -37,10 +40,13 @@ impl Scan<'_> {
                 self.inside(value, Encoding::Plain);
             }
         }
-        self.mapped_to = end;
         // A brace that nothing closes may not be one of a map.
         let braces = |brace: u8| memchr_iter(brace, inside.as_bytes()).count();
-        if self.is_outermost() && braces(b'{') > braces(b'}') { start } else { end }
+        if self.is_outermost() && self.open_maps < MAX_OPEN && braces(b'{') > braces(b'}') {
+            self.open_maps += 1;
+            return start;
+        }
+        end
     }
 }
 

@@ -17,9 +17,6 @@ const LONGEST_HEAD: usize = 1024;
 /// The blank line behind the headers, as it is or as a JSON string has it.
 const BLANK_LINES: [&str; 4] = ["\r\n\r\n", "\n\n", "\\r\\n\\r\\n", "\\n\\n"];
 
-/// How the next part, or the end, begins.
-const DELIMITERS: [&str; 2] = ["\n--", "\\n--"];
-
 /// Returns whether `text` may hold a part of a form.
 pub(super) fn is_in(text: &[u8]) -> bool {
     memmem::find(text, DISPOSITION).is_some()
@@ -37,10 +34,10 @@ impl Scan<'_> {
         let (end, length) = BLANK_LINES.iter().filter_map(|line| Some((head.find(line)?, line.len()))).min()?;
         let head = head.get(..end)?;
         // In XML, the form is read without its references.
-        if at + end < sep || head.contains("&quot;") {
+        if at + end < sep || head.contains("quot;") {
             return None;
         }
-        let value = value(text, at + end + length);
+        let value = value(text, at + end + length, head.contains("=\""));
         let next = value.end;
         if self.rules.names.hide(field(head)?, true) {
             self.hide(value);
@@ -71,12 +68,13 @@ fn field(head: &str) -> Option<&str> {
 }
 
 /// Returns where the value stands that starts at `start`, behind a blank line that is escaped or not. An escaped one ends with
-/// its string.
-fn value(text: &str, start: usize) -> Range<usize> {
+/// its string, which is none where quotes are bare.
+fn value(text: &str, start: usize, has_quotes: bool) -> Range<usize> {
     let is_escaped = text.get(..start).is_some_and(|before| before.ends_with("\\n"));
-    let end = if is_escaped { quotes::string(text, start, b'"', 0).content.end } else { text.len() };
+    let end = if is_escaped && !has_quotes { quotes::string(text, start, b'"', 0).content.end } else { text.len() };
     let value = text.get(start..end).unwrap_or_default();
-    let end = DELIMITERS.iter().filter_map(|delimiter| value.find(delimiter)).min().unwrap_or(value.len());
+    // How the next part, or the end, begins.
+    let end = value.find(if is_escaped { "\\n--" } else { "\n--" }).unwrap_or(value.len());
     let value = value.get(..end).unwrap_or_default();
     let value = value.strip_suffix('\r').or_else(|| value.strip_suffix("\\r")).unwrap_or(value);
     start..start + value.len()

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
-use super::encoding::{Edit, Encoding, entity};
+use super::encoding::{Edit, Encoding, refers_to_sign};
 use super::glance::{encodes_separator, may_hide, names_field};
 use super::name::{self, Name, Quotes};
 use super::names::mentions_prefix;
@@ -46,8 +46,8 @@ pub(super) struct Scan<'a> {
     pub(super) walked_to: usize,
     /// The end of the JSON in strings that was searched and has no end.
     unescaped_to: usize,
-    /// The end of the last map.
-    pub(super) mapped_to: usize,
+    /// How many maps had a brace that nothing closes.
+    pub(super) open_maps: usize,
     /// Behind which quotes no string of JSON ends, in each of its places.
     pub(super) endless: [usize; 3],
     /// How many start tags of hidden elements had no end tag.
@@ -113,7 +113,7 @@ impl<'a> Scan<'a> {
             hidden_to: 0,
             walked_to: 0,
             unescaped_to: 0,
-            mapped_to: 0,
+            open_maps: 0,
             endless: [usize::MAX; 3],
             unended_tags: 0,
             edits: Vec::new(),
@@ -125,7 +125,7 @@ impl<'a> Scan<'a> {
         // A list of any values or a string is told from prose only where it is the whole text.
         let whole = !self.is_deepest()
             && match self.byte(first) {
-                Some(b'[') => true,
+                Some(b'[') => self.opens_json(first).is_none_or(|nesting| nesting == 0),
                 Some(b'"') => self.after_space(quotes::string(self.text, first + 1, b'"', 0).next) == self.text.len(),
                 _ => false,
             };
@@ -133,6 +133,7 @@ impl<'a> Scan<'a> {
         while let Some(mark) = self.next_mark(at) {
             at = match self.byte(mark) {
                 Some(b'{' | b'[') => match self.opens_json(mark) {
+                    Some(0) if mark < self.walked_to && self.byte(mark) == Some(b'{') => self.map(mark),
                     Some(0) if mark < self.walked_to => mark + 1,
                     Some(1..) if mark < self.unescaped_to => mark + 1,
                     Some(0) => self.json(mark),
@@ -249,8 +250,7 @@ impl<'a> Scan<'a> {
 
     /// Searches the text around the `&` at `at` that has references of XML for its signs, if that starts one.
     fn references(&mut self, at: usize) -> usize {
-        let is_sign = entity(self.rest(at)).is_some_and(|(_, character)| character != '&');
-        if at < self.decoded_to || self.is_deepest() || !is_sign {
+        if at < self.decoded_to || self.is_deepest() || !refers_to_sign(self.rest(at)) {
             return at + 1;
         }
         let bytes = self.text.as_bytes();
@@ -322,18 +322,24 @@ impl<'a> Scan<'a> {
             // A `&` escaped for HTML.
             Some(';') if self.text.get(..name.start).is_some_and(|before| before.ends_with("&amp;")) => Place::Query,
             // The first pair of a form behind something else.
-            _ if !self.rules.names.hide(&name.text, false) && self.starts_form(sep) => Place::Query,
+            _ if !self.rules.names.hide(&name.text, false) && self.starts_form(name.start, sep) => Place::Query,
             _ => Place::Text,
         }
     }
 
-    /// Returns whether another pair of a form follows the value behind the `=` at `sep`.
-    fn starts_form(&mut self, sep: usize) -> bool {
+    /// Returns whether the pair at `start`, whose `=` is at `sep`, is the first one of a form: another one follows, or would.
+    fn starts_form(&mut self, start: usize, sep: usize) -> bool {
         if self.parameter_end <= sep {
             let end = self.rest(sep).bytes().position(value::ends_parameter);
             self.parameter_end = end.map_or(self.text.len(), |end| sep + end);
         }
-        self.byte(self.parameter_end) == Some(b'&') && value::starts_pair(self.rest(self.parameter_end + 1))
+        let behind = self.rest(self.parameter_end);
+        let pair = behind.strip_prefix("&amp;").or_else(|| behind.strip_prefix('&'));
+        // The first pair of a text that was cut, behind a label.
+        let is_last = behind.is_empty() && self.text.get(..start).is_some_and(|before| before.ends_with(": "));
+        is_last
+            || pair
+                .is_some_and(|pair| value::starts_pair(pair) || pair.bytes().all(|byte| byte.is_ascii_alphanumeric()))
     }
 
     /// Returns whether the `:` at `sep` is one of a path: `arn:aws:secretsmanager:…:secret:name`.

@@ -257,6 +257,26 @@ fn a_quote_that_nobody_escaped_hides_no_pair() {
 }
 
 #[test]
+fn a_notation_in_another_is_searched_however_it_is_cut() {
+    for text in [
+        r#"form-data; name=\"d\"\r\n\r\n[{\"Value\":\"S\",\"Name\":\"password\"}]\r\n--c--"#,
+        r#"form-data; name="d"\r\n\r\n<a token="S" b="c"/>\r\n--c--"#,
+        "form-data; name=\"d\"\n\n{\"j\":\"form-data; name=\\\"pwd\\\"\\n\\nS\\n--b\"}\n--c--",
+        "<body>{Accept=a, body=&lt;r&gt;form-data; name=&amp;quot;pwd&amp;quot;\n\nS\n--b\nname=&amp;quot;a&amp;",
+        "<r><body>sig=S&amp;z=a</body></r",
+        "<r><body>sig=S&am",
+        "(0a-1b) Method request body: sig=S",
+        "{Accept=a, body={Host=h, body=Method request query string: {a=b, code=S",
+        r#"{Accept=a, body=["Method request query string: {a=b, code=S}","a: b"#,
+        r#"{Accept=a, body=[{"name":"z"},{"name":"body","value":"Method request query string: {a=b, code=S"#,
+        "<![CDATA[{Host=h, Cookie=a=b; c=S, session=S; Path=/}]]>",
+    ] {
+        let redacted = redactor().text(text).into_owned();
+        assert!(redacted.contains(REDACTED) && !redacted.contains('S'), "{text}\nbecame\n{redacted}");
+    }
+}
+
+#[test]
 fn free_text_loses_what_stands_behind_a_name() {
     becomes("login with password=abc, user=joe", "login with password=[REDACTED], user=joe");
     becomes("token: Bearer abc rest", "token: [REDACTED] rest");

@@ -49,8 +49,9 @@ impl Scan<'_> {
         let text = self.rest(start);
         let end = memchr2(b'<', b'\n', text.as_bytes()).unwrap_or(text.len());
         let end = text.get(..end).and_then(|node| node.find("]]>")).unwrap_or(end);
-        if text.get(..end).is_some_and(|node| is_form(&self.rules.names, node, false)) {
-            self.inside(start..start + end, Encoding::Plain);
+        let node = Encoding::Entities.decode(text.get(..end).unwrap_or_default());
+        if is_form(&self.rules.names, &node, false) {
+            self.inside(start..start + end, Encoding::Entities);
         }
         at + 1
     }
