@@ -3,28 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::loopback::Answer;
-use crate::world::{World, envelope, gzip};
+use crate::world::{World, gzip, many, records};
 
 const ONE_AT_A_TIME: (&str, &str) = ("DELIVERY_CONCURRENCY", "1");
 const ONE_EVENT: (&str, &str) = ("MAX_BATCH_EVENTS", "1");
 
 /// The most requests that an invocation makes of an API that takes nothing.
 const MOST: usize = 100;
-
-fn record(number: usize) -> Vec<u8> {
-    gzip(envelope("g", number, &[&format!("{{\"n\":{number}}}")]))
-}
-
-fn records(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(record).collect()
-}
-
-/// One record with so many events.
-fn many(count: usize) -> Vec<u8> {
-    let messages: Vec<String> = (0..count).map(|number| format!("{{\"n\":{number}}}")).collect();
-    let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
-    gzip(envelope("g", 0, &messages))
-}
 
 #[tokio::test]
 async fn an_api_that_takes_nothing_gets_at_most_a_hundred_requests_an_invocation() {

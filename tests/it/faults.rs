@@ -3,25 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::loopback::Answer;
-use crate::world::{World, envelope, gzip, id, ids};
+use crate::world::{World, gzip, id, ids, many, record, records};
 
 const ONE_AT_A_TIME: (&str, &str) = ("DELIVERY_CONCURRENCY", "1");
-
-/// A record with one event, `{"n":number}`.
-fn record(number: usize) -> Vec<u8> {
-    gzip(envelope("g", number, &[&format!("{{\"n\":{number}}}")]))
-}
-
-fn records(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(record).collect()
-}
-
-/// One record with so many events.
-fn many(count: usize) -> Vec<u8> {
-    let messages: Vec<String> = (0..count).map(|number| format!("{{\"n\":{number}}}")).collect();
-    let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
-    gzip(envelope("g", 0, &messages))
-}
 
 #[tokio::test]
 async fn every_2xx_accepts() {

@@ -7,15 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::loopback::tls::{Authority, Leaf};
 use crate::loopback::{AnalyticsApi, Answer, Fate, Http2Api, Tokens};
-use crate::world::{World, envelope, gzip};
-
-fn record(number: usize) -> Vec<u8> {
-    gzip(envelope("g", number, &[&format!("{{\"n\":{number}}}")]))
-}
-
-fn records(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(record).collect()
-}
+use crate::world::{World, envelope, gzip, record, records};
 
 /// A function that delivers to this API.
 async fn world_of(api: &Http2Api, settings: &[(&str, &str)]) -> World {

@@ -163,6 +163,23 @@ pub(crate) fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
+/// A record with one event, `{"n":number}`.
+pub(crate) fn record(number: usize) -> Vec<u8> {
+    gzip(envelope("g", number, &[&format!("{{\"n\":{number}}}")]))
+}
+
+/// So many such records.
+pub(crate) fn records(count: usize) -> Vec<Vec<u8>> {
+    (0..count).map(record).collect()
+}
+
+/// One record with so many events.
+pub(crate) fn many(count: usize) -> Vec<u8> {
+    let messages: Vec<String> = (0..count).map(|number| format!("{{\"n\":{number}}}")).collect();
+    let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+    gzip(envelope("g", 0, &messages))
+}
+
 /// The ids of events, in their order.
 pub(crate) fn ids(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["id"].as_str().expect("an id")).collect()
