@@ -8,7 +8,7 @@ use super::scan::Scan;
 use crate::header_map::{self, Names};
 
 /// Maps with a brace that nothing closes that are searched as plain text, too.
-const MAX_OPEN: usize = 8;
+const MAX_OPEN: usize = 1;
 
 impl Scan<'_> {
     /// Searches the map that the brace at `open` opens, if it does; returns where the search goes on.
