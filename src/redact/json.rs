@@ -81,7 +81,7 @@ impl Value {
 
 /// Where a string stands, which tells what can follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+enum At {
     /// In an object, before a colon.
     Key,
     /// In an object, behind a colon.
