@@ -329,7 +329,7 @@ pub(crate) fn goes_on(header: &str, value: &str, rest: &str, length: usize) -> b
 }
 
 /// Returns whether a value is parameters, behind a scheme or not.
-fn has_parameters(value: &str) -> bool {
+pub(crate) fn has_parameters(value: &str) -> bool {
     let value = value.trim_start_matches('[');
     let parameters = scheme(value).map_or(value, |length| value.get(length..).unwrap_or_default().trim_start());
     starts_parameter(parameters)

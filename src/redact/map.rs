@@ -25,6 +25,8 @@ impl Scan<'_> {
         let inside = self.text.get(start..end).unwrap_or_default();
         // A query outside braces goes on up to the next header: `{QueryString=a=1, code=b, Host=h}`.
         let mut goes_on = false;
+        // So do the parameters of a credential that a value ends with: `{body=Authorization: Digest a="b", c="d", Host=h}`.
+        let mut is_credential = false;
         for entry in header_map::places(inside, names) {
             let name = inside.get(entry.name).unwrap_or_default();
             let value = start + entry.value.start..start + entry.value.end;
@@ -32,13 +34,15 @@ impl Scan<'_> {
             goes_on &= !header_map::is_header(name);
             let hides = self.rules.names.hide(name, in_query || goes_on);
             goes_on |= opens_query && self.byte(value.start) != Some(b'{');
-            if hides {
+            is_credential &= !header_map::is_header(name);
+            if hides || is_credential {
                 self.hide(value);
-            } else if opens_query {
-                self.inside_query(value, Encoding::Plain);
-            } else {
-                self.inside(value, Encoding::Plain);
+                continue;
             }
+            self.inside_as(value.clone(), Encoding::Plain, opens_query);
+            let last = self.edits.last().filter(|last| last.end == value.end && last.start > value.start);
+            let last = last.and_then(|last| self.text.get(last.start..last.end));
+            is_credential = last.is_some_and(header_map::has_parameters);
         }
         // A brace that nothing closes may not be one of a map.
         let braces = |brace: u8| memchr_iter(brace, inside.as_bytes()).count();

@@ -203,11 +203,7 @@ impl<'a> Scan<'a> {
         self.inside_as(range, encoding, false);
     }
 
-    /// Searches a query inside this text, or a map of its parameters.
-    pub(super) fn inside_query(&mut self, range: Range<usize>, encoding: Encoding) {
-        self.inside_as(range, encoding, true);
-    }
-
+    /// Searches a text inside this one, which is a query or a map of its parameters, or is not.
     pub(super) fn inside_as(&mut self, range: Range<usize>, encoding: Encoding, in_query: bool) {
         let start = range.start;
         let text = self.text.get(range).unwrap_or_default();

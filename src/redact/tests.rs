@@ -269,6 +269,7 @@ fn a_notation_in_another_is_searched_however_it_is_cut() {
         "{Accept=a, body={Host=h, body=Method request query string: {a=b, code=S",
         r#"{Accept=a, body=["Method request query string: {a=b, code=S}","a: b"#,
         r#"{Accept=a, body=[{"name":"z"},{"name":"body","value":"Method request query string: {a=b, code=S"#,
+        "{Accept=a, body=GET / HTTP/1.1\\r\\nAuthorization: Digest b=\"c\", response=\"S\", nc=1, Host=h}",
         "<![CDATA[{Host=h, Cookie=a=b; c=S, session=S; Path=/}]]>",
     ] {
         let redacted = redactor().text(text).into_owned();
