@@ -11,8 +11,9 @@ use bytes::Bytes;
 use ring::digest::{Context, SHA256};
 use thiserror::Error;
 
-use crate::head::Share;
+use crate::head::{Origin, Share};
 use crate::ids::hex;
+use crate::otlp;
 
 /// How the events of a batch are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum PayloadFormat {
     Ndjson,
     /// One behind the other.
     Joined,
+    /// Log records of the OpenTelemetry protocol.
+    Otlp,
 }
 
 impl PayloadFormat {
@@ -32,6 +35,8 @@ impl PayloadFormat {
         match self {
             Self::Json | Self::Joined => "application/json",
             Self::Ndjson => "application/x-ndjson",
+            // Without a parameter: some receivers take no other.
+            Self::Otlp => "application/x-protobuf",
         }
     }
 }
@@ -42,21 +47,24 @@ pub struct Framing {
     open: Box<[u8]>,
     between: &'static [u8],
     close: Box<[u8]>,
+    /// For log records, which stand in groups of one origin: the region.
+    groups: Option<Box<str>>,
 }
 
 impl Framing {
     /// Makes the framing of a format, in what a template has before and behind the events.
     #[must_use]
-    pub fn new(format: PayloadFormat, [before, behind]: [&str; 2]) -> Self {
+    pub fn new(format: PayloadFormat, [before, behind]: [&str; 2], region: &str) -> Self {
         let (open, between, close) = match format {
             PayloadFormat::Json => ("[", b",".as_slice(), "]"),
             PayloadFormat::Ndjson => ("", b"\n".as_slice(), "\n"),
-            PayloadFormat::Joined => ("", b"".as_slice(), ""),
+            PayloadFormat::Joined | PayloadFormat::Otlp => ("", b"".as_slice(), ""),
         };
         Self {
             open: [before, open].concat().into_bytes().into(),
             between,
             close: [close, behind].concat().into_bytes().into(),
+            groups: (format == PayloadFormat::Otlp).then(|| region.into()),
         }
     }
 }
@@ -137,14 +145,23 @@ pub struct Packer {
     body: Vec<u8>,
     ids: Vec<u8>,
     entries: Vec<Entry>,
-    log_groups: LogGroups,
+    origins: Origins,
+    /// Bytes that the groups of the open body take beside its events.
+    group_bytes: usize,
 }
 
 impl Packer {
     /// Starts with an empty body.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, body: Vec::new(), ids: Vec::new(), entries: Vec::new(), log_groups: LogGroups::default() }
+        Self {
+            limits,
+            body: Vec::new(),
+            ids: Vec::new(),
+            entries: Vec::new(),
+            origins: Origins::default(),
+            group_bytes: 0,
+        }
     }
 
     /// Adds the event that `write` writes. Returns the body before it, if the event did not fit into that any more.
@@ -154,23 +171,26 @@ impl Packer {
     pub fn push(
         &mut self,
         id: &str,
-        log_group: &Arc<str>,
+        origin: &Arc<Origin>,
         shares: &[Share],
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Option<Batch>, Oversized> {
         let before = self.body.len();
-        let Framing { open, between, close } = self.limits.framing.as_ref();
+        let Framing { open, between, close, groups } = self.limits.framing.as_ref();
+        let a_group = groups.as_ref().map_or(0, |region| otlp::overhead(origin, region, self.limits.max_bytes));
+        let further = if self.origins.is_last(origin) { 0 } else { a_group };
         self.body.extend_from_slice(if self.entries.is_empty() { open } else { between });
         let start = self.body.len();
         write(&mut self.body);
         let bytes = self.body.len() - start;
         let full = self.limits.max_events.is_some_and(|max| self.entries.len() >= max.get());
         let is_small = bytes <= self.limits.max_event_bytes;
-        if is_small && !full && self.body.len() + close.len() <= self.limits.max_bytes {
-            self.end(id, log_group, shares);
+        if is_small && !full && self.body.len() + close.len() + self.group_bytes + further <= self.limits.max_bytes {
+            self.group_bytes += further;
+            self.end(id, origin, shares);
             return Ok(None);
         }
-        let alone = open.len() + bytes + close.len();
+        let alone = open.len() + bytes + close.len() + a_group;
         if !is_small || alone > self.limits.max_bytes {
             self.body.truncate(before);
             return Err(if is_small {
@@ -185,12 +205,13 @@ impl Packer {
         next.extend_from_slice(self.body.get(start..).expect("the event was written behind what was there"));
         self.body.truncate(before);
         let batch = self.close(next);
-        self.end(id, log_group, shares);
+        self.group_bytes = a_group;
+        self.end(id, origin, shares);
         Ok(batch)
     }
 
     /// Makes the event that was written part of the open body.
-    fn end(&mut self, id: &str, log_group: &Arc<str>, shares: &[Share]) {
+    fn end(&mut self, id: &str, origin: &Arc<Origin>, shares: &[Share]) {
         let end = self.body.len();
         self.ids.extend_from_slice(id.as_bytes());
         self.ids.push(b'\n');
@@ -198,7 +219,7 @@ impl Packer {
             [share] => Shares::One(*share),
             shares => Shares::Several(shares.into()),
         };
-        self.log_groups.note(self.entries.len(), log_group);
+        self.origins.note(self.entries.len(), origin);
         self.entries.push(Entry { end, id_end: self.ids.len(), shares });
     }
 
@@ -207,7 +228,7 @@ impl Packer {
         let (end, id_end) = self.entries.last().map_or((0, 0), |last| (last.end, last.id_end));
         self.body.truncate(end);
         self.ids.truncate(id_end);
-        self.log_groups.truncate(self.entries.len());
+        self.origins.truncate(self.entries.len());
     }
 
     /// Closes the open body, if there is anything in it, and goes on with `next`.
@@ -215,12 +236,13 @@ impl Packer {
         let mut body = std::mem::replace(&mut self.body, next);
         let ids = std::mem::take(&mut self.ids);
         let entries = std::mem::take(&mut self.entries);
-        let log_groups = std::mem::take(&mut self.log_groups);
+        let origins = std::mem::take(&mut self.origins);
+        self.group_bytes = 0;
         if entries.is_empty() {
             return None;
         }
         body.extend_from_slice(&self.limits.framing.close);
-        Some(Batch { framing: Arc::clone(&self.limits.framing), body: body.into(), ids, entries, log_groups })
+        Some(Batch { framing: Arc::clone(&self.limits.framing), body: body.into(), ids, entries, origins })
     }
 
     /// Returns the event that was added last, as it was written.
@@ -252,15 +274,20 @@ fn entry(entries: &[Entry], index: usize) -> &Entry {
     entries.get(index).expect("a range of a batch's events lies within the batch")
 }
 
-/// The log groups of a body's events: each where it follows another one.
+/// The origins of a body's events: each where it follows another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct LogGroups(Vec<(usize, Arc<str>)>);
+struct Origins(Vec<(usize, Arc<Origin>)>);
 
-impl LogGroups {
-    /// Notes the log group of the event at `index`, which follows all that were noted.
-    fn note(&mut self, index: usize, log_group: &Arc<str>) {
-        if self.0.last().is_none_or(|(_, last)| !Arc::ptr_eq(last, log_group)) {
-            self.0.push((index, Arc::clone(log_group)));
+impl Origins {
+    /// Returns whether the event that was noted last is of this origin.
+    fn is_last(&self, origin: &Arc<Origin>) -> bool {
+        self.0.last().is_some_and(|(_, last)| Arc::ptr_eq(last, origin) || last == origin)
+    }
+
+    /// Notes the origin of the event at `index`, which follows all that were noted.
+    fn note(&mut self, index: usize, origin: &Arc<Origin>) {
+        if !self.is_last(origin) {
+            self.0.push((index, Arc::clone(origin)));
         }
     }
 
@@ -269,10 +296,19 @@ impl LogGroups {
         self.0.truncate(self.0.partition_point(|(first, _)| *first < index));
     }
 
-    fn of(&self, index: usize) -> &str {
+    fn of(&self, index: usize) -> &Arc<Origin> {
         let behind = self.0.partition_point(|(first, _)| *first <= index);
-        let (_, log_group) = behind.checked_sub(1).and_then(|last| self.0.get(last)).expect("every event has one");
-        log_group
+        let (_, origin) = behind.checked_sub(1).and_then(|last| self.0.get(last)).expect("every event has one");
+        origin
+    }
+
+    /// Divides a range of events where another origin begins.
+    fn runs(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let starts =
+            self.0.iter().map(|(first, _)| *first).filter(|first| range.contains(first) && *first > range.start);
+        let starts: Vec<usize> = std::iter::once(range.start).chain(starts).collect();
+        let ends: Vec<usize> = starts.iter().skip(1).copied().chain([range.end]).collect();
+        starts.into_iter().zip(ends).map(|(start, end)| start..end)
     }
 }
 
@@ -284,7 +320,7 @@ pub struct Batch {
     /// The events' ids in order, each followed by a line feed.
     ids: Vec<u8>,
     entries: Vec<Entry>,
-    log_groups: LogGroups,
+    origins: Origins,
 }
 
 impl Batch {
@@ -310,7 +346,7 @@ impl Batch {
     #[must_use]
     pub fn log_group(&self, index: usize) -> &str {
         assert!(index < self.len(), "an event of the batch");
-        self.log_groups.of(index)
+        self.origins.of(index).log_group()
     }
 
     /// Returns which lines of which records the events of `range` carry.
@@ -322,23 +358,34 @@ impl Batch {
     /// Returns the body that holds all events.
     #[must_use]
     pub fn whole(&self) -> Bytes {
-        self.body.clone()
+        let all = 0..self.entries.len();
+        self.body(std::slice::from_ref(&all))
     }
 
     /// Returns the body that holds the events of these ranges: the batch's own where that is all of them.
     #[must_use]
     pub fn body(&self, ranges: &[Range<usize>]) -> Bytes {
+        let Framing { open, between, close, groups } = self.framing.as_ref();
+        let events = |range: &Range<usize>| {
+            let events = self.body.get(bounds(&self.framing, &self.entries, range));
+            events.expect("an event's end is noted when it is written")
+        };
+        if let Some(region) = groups {
+            let mut body = Vec::with_capacity(self.body.len() + 1024);
+            for run in ranges.iter().flat_map(|range| self.origins.runs(range)) {
+                otlp::resource_logs(self.origins.of(run.start), region, events(&run), &mut body);
+            }
+            return body.into();
+        }
         if let [range] = ranges
             && *range == (0..self.entries.len())
         {
-            return self.whole();
+            return self.body.clone();
         }
-        let Framing { open, between, close } = self.framing.as_ref();
         let mut body = open.to_vec();
         for (index, range) in ranges.iter().enumerate() {
             body.extend_from_slice(if index == 0 { b"" } else { between });
-            let events = self.body.get(bounds(&self.framing, &self.entries, range));
-            body.extend_from_slice(events.expect("an event's end is noted when it is written"));
+            body.extend_from_slice(events(range));
         }
         body.extend_from_slice(close);
         body.into()
@@ -370,6 +417,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::layout::Layout;
 
     const SHARE: Share = Share { record: 0, lines: 1 };
 
@@ -378,14 +426,14 @@ mod tests {
     }
 
     fn limits(format: PayloadFormat, max_bytes: usize) -> Limits {
-        let framing = Arc::new(Framing::new(format, ["", ""]));
+        let framing = Arc::new(Framing::new(format, ["", ""], ""));
         Limits { framing, max_bytes, max_event_bytes: usize::MAX, max_events: None }
     }
 
     /// Packs the events; an oversized one becomes its size.
     fn pack(limits: Limits, events: &[String]) -> (Vec<Batch>, Vec<usize>) {
         let mut packer = Packer::new(limits);
-        let groups = ["a", "b"].map(Arc::from);
+        let groups = ["a", "b"].map(|group| Arc::new(Origin::new(&Layout::default(), "", group, "")));
         let (mut batches, mut oversized) = (Vec::new(), Vec::new());
         for (index, event) in events.iter().enumerate() {
             let log_group = if index % 3 == 2 { &groups[1] } else { &groups[0] };
@@ -491,13 +539,13 @@ mod tests {
 
     #[test]
     fn an_event_that_was_left_half_written_is_undone() {
-        let group = Arc::from("g");
+        let [group, torn] = ["g", "torn"].map(|group| Arc::new(Origin::new(&Layout::default(), "", group, "")));
         for format in [PayloadFormat::Json, PayloadFormat::Ndjson] {
             let mut packer = Packer::new(limits(format, 100));
             let mut whole = Packer::new(limits(format, 100));
             for (index, event) in ["1", "22"].into_iter().enumerate() {
                 let torn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    drop(packer.push("torn", &Arc::from("torn"), &[SHARE], |out| {
+                    drop(packer.push("torn", &torn, &[SHARE], |out| {
                         out.extend_from_slice(b"half");
                         std::panic::resume_unwind(Box::new(()));
                     }));

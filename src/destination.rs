@@ -78,6 +78,10 @@ pub static JSON: Destination = Destination {
     answers: Answers::Status,
 };
 
+/// Any receiver of the OpenTelemetry protocol: a collector, and most vendors.
+static OTLP: Destination =
+    Destination { name: "otlp", format: PayloadFormat::Otlp, max_bytes: [MB, 4 * MB], answers: Answers::Otlp, ..JSON };
+
 /// Azure Monitor's Logs Ingestion API. `id` and `timestamp` are no names of its columns.
 static AZURE_MONITOR: Destination = Destination {
     name: "azure-monitor",
@@ -150,15 +154,19 @@ static DYNATRACE: Destination = Destination {
 };
 
 /// All of them.
-pub static DESTINATIONS: [&Destination; 7] =
-    [&JSON, &AZURE_MONITOR, &DATADOG, &NEW_RELIC, &SPLUNK_HEC, &ELASTIC, &DYNATRACE];
+pub static DESTINATIONS: [&Destination; 8] =
+    [&JSON, &OTLP, &AZURE_MONITOR, &DATADOG, &NEW_RELIC, &SPLUNK_HEC, &ELASTIC, &DYNATRACE];
 
 impl Destination {
     /// Returns what an event looks like there.
     #[must_use]
     pub fn layout(&self) -> Layout {
         let mut layout = Layout::default();
-        layout.write_as_own(self.event);
+        if self.format == PayloadFormat::Otlp {
+            layout.write_as_log_record();
+        } else {
+            layout.write_as_own(self.event);
+        }
         layout.omit(self.omitted);
         layout.rename(self.names).expect("the names of a row are a list of an event's fields");
         layout

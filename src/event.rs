@@ -15,6 +15,7 @@ use crate::execution_log::Request;
 use crate::head::{Head, write_timestamp};
 use crate::json;
 use crate::layout::{Field, Layout, Piece};
+use crate::otlp;
 use crate::redact::{Redactor, TRUNCATED};
 
 /// What an event tells beside its head.
@@ -48,14 +49,12 @@ impl Writer<'_> {
         for piece in &self.layout.pieces {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Piece::Event => {
-                    let start = out.len();
-                    self.members(head, event, out);
-                    // The first comma opens the object.
-                    if let Some(first) = out.get_mut(start) {
-                        *first = b'{';
-                    }
-                    out.push(b'}');
+                Piece::Event => self.object(head, event, out),
+                Piece::LogRecord => {
+                    let mut json = Vec::new();
+                    self.object(head, event, &mut json);
+                    let json = String::from_utf8(json).expect("an event is text");
+                    otlp::log_record(head, &json, out).expect("an event is an object");
                 }
                 Piece::Members => self.members(head, event, out),
                 Piece::Id => json::write_escaped(out, &head.id),
@@ -66,6 +65,17 @@ impl Writer<'_> {
                 Piece::Service => json::write_escaped(out, &self.service(head, event)),
             }
         }
+    }
+
+    /// Writes the structured event itself.
+    fn object(&self, head: &Head<'_>, event: &Event<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.members(head, event, out);
+        // The first comma opens the object.
+        if let Some(first) = out.get_mut(start) {
+            *first = b'{';
+        }
+        out.push(b'}');
     }
 
     /// Writes the members of the event, each behind a comma.

@@ -30,6 +30,8 @@ pub struct Share {
 pub struct Origin {
     /// `,"owner":…,"logGroup":…,"logStream":…`, as far as they are known.
     pub(crate) json: Vec<u8>,
+    /// The account of the log group; empty where it is not known.
+    pub(crate) owner: Box<str>,
     log_group: Arc<str>,
     pub(crate) api_id: Option<String>,
     pub(crate) stage: Option<String>,
@@ -52,7 +54,7 @@ impl Origin {
             .map(|(api_id, stage)| (api_id.to_owned(), stage.to_owned()))
             .filter(|(api_id, stage)| !api_id.is_empty() && !stage.is_empty())
             .unzip();
-        Self { json, log_group: log_group.into(), api_id, stage }
+        Self { json, owner: owner.into(), log_group: log_group.into(), api_id, stage }
     }
 
     /// Returns the name of the log group; empty where it is not known.
@@ -97,9 +99,9 @@ impl Head<'_> {
     /// envelope share it.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let Origin { json, log_group, api_id, stage } = self.origin.as_ref();
+        let Origin { json, owner, log_group, api_id, stage } = self.origin.as_ref();
         let names = [api_id, stage].into_iter().flatten().map(String::len).sum::<usize>();
-        let origin = size_of::<Origin>() + json.capacity() + log_group.len() + names;
+        let origin = size_of::<Origin>() + json.capacity() + owner.len() + log_group.len() + names;
         origin + self.id.len() + self.extracted_fields.as_ref().map_or(0, |fields| fields.len())
     }
 

@@ -340,18 +340,24 @@ impl Taken<'_> {
     fn pack(&mut self, head: &Head<'_>, shares: &[Share], event: &Event<'_>) -> Option<Batch> {
         let Settings { layout, redactor, .. } = self.settings;
         let write = |out: &mut Vec<u8>| Writer { layout, redactor }.write(head, event, out);
-        let log_group = head.origin.log_group();
         #[cfg(test)]
         let write = tests::may_panic_behind(write);
-        match self.packer.push(&head.id, log_group, shares, write) {
+        match self.packer.push(&head.id, &head.origin, shares, write) {
             Ok(full) => {
                 if let (Some(archives), [first, ..]) = (&mut self.archives, shares) {
-                    archives.add(first.record, self.packer.last_event());
+                    if layout.is_plain() {
+                        archives.add(first.record, self.packer.last_event());
+                    } else {
+                        let mut plain = Vec::new();
+                        let layout = &self.settings.archive_layout;
+                        Writer { layout, redactor }.write(head, event, &mut plain);
+                        archives.add(first.record, &plain);
+                    }
                 }
                 full
             }
             Err(error) => {
-                self.ledger.oversized(&head.id, log_group, shares, &error);
+                self.ledger.oversized(&head.id, head.origin.log_group(), shares, &error);
                 None
             }
         }

@@ -75,6 +75,8 @@ pub enum Piece {
     Summary,
     /// The API's id or the log group, inside a JSON string: only for destinations of our own.
     Service,
+    /// The event as a log record of the OpenTelemetry protocol.
+    LogRecord,
 }
 
 /// How events are laid out.
@@ -204,6 +206,17 @@ impl Layout {
         }
         self.pieces = pieces;
         Ok(())
+    }
+
+    /// Has a log record written for each event.
+    pub(crate) fn write_as_log_record(&mut self) {
+        self.pieces = vec![Piece::LogRecord];
+    }
+
+    /// Returns whether an event is written as the structured event itself.
+    #[must_use]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.pieces == [Piece::Event]
     }
 
     /// Has a destination's template written for each event.

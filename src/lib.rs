@@ -44,6 +44,8 @@ pub mod execution_log;
 pub mod line;
 
 // From what it says to bodies, and the books.
+pub mod otlp;
+
 pub mod event;
 pub mod selection;
 

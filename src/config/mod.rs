@@ -50,6 +50,8 @@ pub struct Settings {
     pub layout: Layout,
     /// The bodies: `PAYLOAD_FORMAT`, `BODY_TEMPLATE`, `MAX_BATCH_BYTES` (before encoding, framing counted), `MAX_BATCH_EVENTS`.
     pub limits: Limits,
+    /// What an event looks like in the archive.
+    pub archive_layout: Layout,
     /// Which events are delivered: `EXCLUDE`, `SAMPLE_SUCCESSES`, `SAMPLE_KEEP_SLOW_MS`.
     pub selection: Selection,
     /// Their delivery.
@@ -145,6 +147,7 @@ impl Settings {
                 "must be another parameter than TOKEN_PARAMETER and CREDENTIALS_PARAMETER",
             );
         }
+        let mut archive_layout = Layout::default();
         let (mut layout, limits, encoding, content_type) = read_bodies(reader, destination);
         let concurrency = reader.count("DELIVERY_CONCURRENCY", 1000).unwrap_or(4);
         let request_timeout = reader.number("REQUEST_TIMEOUT_MS", 1, MAX_TIME.as_secs() * 1000).unwrap_or(10_000);
@@ -159,6 +162,7 @@ impl Settings {
         let selection = read_selection(reader);
         if !reader.word("DERIVE", &[("on", true), ("off", false)], true) {
             layout.omit(&[Field::Derived]);
+            archive_layout.omit(&[Field::Derived]);
         }
         let log_level = reader.level("LOG_LEVEL");
         let metrics_namespace = reader.namespace("METRICS_NAMESPACE").unwrap_or_else(|| "ApiLogForwarder".to_owned());
@@ -186,6 +190,7 @@ impl Settings {
                 answer_check,
             },
             layout,
+            archive_layout,
             limits,
             selection,
             formats,
@@ -252,6 +257,10 @@ fn read_bodies<E: Fn(&str) -> Option<String>>(
             reader.problem(variable, format!("is for DESTINATION=json only: {} has its own", destination.name));
         }
     }
+    if destination.format == PayloadFormat::Otlp && reader.text("FIELD_NAMES").is_some() {
+        reader.problem("FIELD_NAMES", "is not for DESTINATION=otlp: its attributes have the names of the conventions");
+    }
+    let region = reader.text("AWS_REGION").unwrap_or_default();
     let layout = reader.layout(destination.layout());
     let around = reader.around_events("BODY_TEMPLATE");
     let around = around.as_ref().map_or(destination.around, |[before, behind]| [before, behind]);
@@ -259,7 +268,7 @@ fn read_bodies<E: Fn(&str) -> Option<String>>(
     let encoding = reader.word("PAYLOAD_ENCODING", &encodings, destination.encoding);
     let [default_bytes, most_bytes] = destination.max_bytes;
     let limits = Limits {
-        framing: Framing::new(format, around).into(),
+        framing: Framing::new(format, around, &region).into(),
         max_bytes: reader.count("MAX_BATCH_BYTES", most_bytes).unwrap_or(default_bytes),
         max_event_bytes: destination.max_event_bytes,
         max_events: reader
@@ -331,7 +340,7 @@ mod tests {
     #[test]
     fn the_required_settings_are_enough() {
         let settings = read(&[]).expect("the required settings are there");
-        assert_eq!(settings.limits.framing, Framing::new(PayloadFormat::Json, ["", ""]).into());
+        assert_eq!(settings.limits.framing, Framing::new(PayloadFormat::Json, ["", ""], "").into());
         assert_eq!(settings.delivery.encoding, PayloadEncoding::Identity);
         assert_eq!(settings.limits.max_bytes, 1_000_000);
         assert_eq!(settings.limits.max_events, None);

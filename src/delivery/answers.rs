@@ -8,6 +8,7 @@
 
 use http::StatusCode;
 use serde::Deserialize;
+use tracing::warn;
 
 use super::verdict::Action;
 
@@ -22,6 +23,8 @@ pub enum Answers {
     Elastic,
     /// As those of Dynatrace's log ingest: only 204 is all.
     Dynatrace,
+    /// As those of the OpenTelemetry protocol.
+    Otlp,
 }
 
 /// What became of one event.
@@ -50,7 +53,7 @@ impl Answers {
     /// Returns whether the body of an answer with this status says what became of single events.
     pub(super) fn are_in_body(self, status: StatusCode) -> bool {
         match self {
-            Self::Elastic => status.is_success(),
+            Self::Elastic | Self::Otlp => status.is_success(),
             Self::Splunk => true,
             Self::Status | Self::Dynatrace => false,
         }
@@ -59,8 +62,9 @@ impl Answers {
     /// Returns what the status asks for where that is another thing than of any API.
     pub(super) fn action(self, status: StatusCode) -> Option<Action> {
         match (self, status.as_u16()) {
-            // Those before the event that it will not take are in: nothing of it is sent again blindly.
-            (Self::Splunk, 400) => Some(Action::Refuse),
+            // Splunk has taken the events before the one that it will not take; OTLP forbids to send anew what was refused.
+            (Self::Otlp, 429 | 502..=504) => Some(Action::Retry),
+            (Self::Splunk, 400) | (Self::Otlp, 400 | 402 | 404..=412 | 414..=599) => Some(Action::Refuse),
             _ => None,
         }
     }
@@ -75,7 +79,8 @@ impl Answers {
         match self {
             Self::Elastic if status.is_success() => Some(elastic(body, events)),
             Self::Splunk => splunk(status, body, events),
-            Self::Status | Self::Dynatrace | Self::Elastic => None,
+            Self::Otlp if status.is_success() => otlp(body, events),
+            Self::Status | Self::Dynatrace | Self::Elastic | Self::Otlp => None,
         }
     }
 }
@@ -160,6 +165,97 @@ fn splunk(status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
     }
 }
 
+/// Reads an `ExportLogsServiceResponse`: how many records were rejected, and not which.
+///
+/// Source: <https://github.com/open-telemetry/opentelemetry-proto/blob/main/docs/specification.md#partial-success>
+fn otlp(body: &[u8], events: usize) -> Option<Fates> {
+    let Some((rejected, said)) = partial_success(body) else {
+        warn!("the receiver's answer cannot be read: its success counts");
+        return None;
+    };
+    if rejected == 0 {
+        return None;
+    }
+    Some(Fates { each: vec![Fate::Refused; events], said: format!("{rejected} records rejected: {said}"), diverted: 0 })
+}
+
+/// Returns `rejected_log_records` and `error_message` of `partial_success`.
+fn partial_success(body: &[u8]) -> Option<(u64, String)> {
+    let mut found = (0, Vec::new());
+    for (number, value) in Fields(body).collect::<Option<Vec<_>>>()? {
+        if let (1, FieldValue::Bytes(partial)) = (number, value) {
+            for (number, value) in Fields(partial).collect::<Option<Vec<_>>>()? {
+                match (number, value) {
+                    (1, FieldValue::Varint(rejected)) => found.0 = rejected,
+                    (2, FieldValue::Bytes(message)) => found.1 = message.to_vec(),
+                    _ => {}
+                }
+            }
+        }
+    }
+    Some((found.0, String::from_utf8_lossy(&found.1).into_owned()))
+}
+
+/// The value of a protobuf field.
+enum FieldValue<'a> {
+    Varint(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+/// Reads the fields of a protobuf message; `None` where it cannot be read, which ends it.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..70).step_by(7) {
+            let [byte] = *self.take(1)? else { return None };
+            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn field(&mut self) -> Option<(u64, FieldValue<'a>)> {
+        let tag = self.varint()?;
+        let value = match tag & 7 {
+            0 => FieldValue::Varint(self.varint()?),
+            1 => self.take(8).map(|_| FieldValue::Fixed)?,
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                FieldValue::Bytes(self.take(length)?)
+            }
+            5 => self.take(4).map(|_| FieldValue::Fixed)?,
+            _ => return None,
+        };
+        Some((tag >> 3, value))
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<(u64, FieldValue<'a>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Fate::{Accepted, Again, Refused, Unseen};
@@ -207,5 +303,27 @@ mod tests {
         says(splunk, 200, r#"{"text":"Invalid token","code":4}"#, Some((&[Refused; 4], "Invalid token")));
         says(splunk, 503, r#"{"text":"Server is busy","code":9}"#, Some((&[Again; 4], "Server is busy")));
         says(splunk, 500, r#"{"text":"Internal","code":8}"#, None);
+    }
+
+    #[test]
+    fn an_answer_of_otlp_counts_what_it_rejects() {
+        let read = |bytes: &[u8]| partial_success(bytes);
+        assert_eq!(read(b""), Some((0, String::new())));
+        assert_eq!(read(&[0x0a, 0]), Some((0, String::new())));
+        assert_eq!(read(&[0x0a, 6, 8, 2, 0x12, 2, b'n', b'o']), Some((2, "no".to_owned())));
+        assert_eq!(read(&[0x0a, 6, 0x12, 4, b'w', b'a', b'r', b'n']), Some((0, "warn".to_owned())));
+        assert_eq!(read(&[0x0a, 3, 8, 0xac, 2]), Some((300, String::new())));
+        // Unknown fields are passed over.
+        assert_eq!(
+            read(&[0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x1d, 1, 2, 3, 4, 0x20, 5, 0x0a, 2, 8, 1]),
+            Some((1, String::new()))
+        );
+        for damaged in [&b"{}"[..], &[0x0a, 5, 8], &[0x0b], &[0x0a, 2, 8, 0x80], &[0xff; 12]] {
+            assert_eq!(read(damaged), None, "{damaged:x?}");
+        }
+        assert_eq!(Answers::Otlp.fates(StatusCode::OK, b"garbage", 2), None);
+        assert_eq!(Answers::Otlp.action(StatusCode::INTERNAL_SERVER_ERROR), Some(Action::Refuse));
+        assert_eq!(Answers::Otlp.action(StatusCode::SERVICE_UNAVAILABLE), Some(Action::Retry));
+        assert_eq!(Answers::Otlp.action(StatusCode::PAYLOAD_TOO_LARGE), None);
     }
 }

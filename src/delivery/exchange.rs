@@ -104,7 +104,9 @@ impl Delivery {
         let end = Instant::now() + timeout;
         let status = answer.status;
         let answers = self.settings.answers;
-        let action = answers.action(status).unwrap_or_else(|| classify(status, &self.settings.retry_statuses));
+        let retried = &self.settings.retry_statuses;
+        let own = answers.action(status).filter(|_| !retried.contains(&status.as_u16()));
+        let action = own.unwrap_or_else(|| classify(status, retried));
         let pointer = self.settings.answer_check.as_deref().filter(|_| action == Action::Accept);
         let is_read = pointer.is_some() || answers.are_in_body(status);
         let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());

@@ -1,5 +1,12 @@
 //! Analytics APIs that are known by name: what they are sent, and which events their answers say were taken.
 
+use std::io::Read as _;
+
+use flate2::bufread::MultiGzDecoder;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs};
+use prost::Message as _;
 use serde_json::{Value, json};
 
 use crate::loopback::{Answer, Posted};
@@ -271,5 +278,122 @@ async fn further_parameters_of_a_token_request_are_sent_as_they_are() {
         assert_eq!(world.results(&[record(0, 1)]).await, ["Dropped"]);
         let request = String::from_utf8(world.endpoint.requests()[0].body.to_vec()).expect("text");
         assert!(request.contains(expected), "{request}");
+    }
+}
+
+fn records(posted: &Posted) -> Vec<(ResourceLogs, Vec<LogRecord>)> {
+    let request = ExportLogsServiceRequest::decode(posted.decoded.as_slice()).expect("a request");
+    let records = |logs: &ResourceLogs| logs.scope_logs.iter().flat_map(|scope| scope.log_records.clone()).collect();
+    request.resource_logs.into_iter().map(|logs| (logs.clone(), records(&logs))).collect()
+}
+
+/// An attribute's value as JSON.
+fn json_of(value: &AnyValue) -> Value {
+    match value.value.as_ref() {
+        Some(any_value::Value::StringValue(text)) => json!(text),
+        Some(any_value::Value::IntValue(number)) => json!(number),
+        Some(any_value::Value::DoubleValue(number)) => json!(number),
+        Some(any_value::Value::BoolValue(value)) => json!(value),
+        Some(any_value::Value::ArrayValue(list)) => list.values.iter().map(json_of).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn attributes(attributes: &[KeyValue]) -> Value {
+    let pairs = attributes.iter().map(|pair| (pair.key.clone(), json_of(pair.value.as_ref().expect("a value"))));
+    let count = attributes.len();
+    let object: serde_json::Map<String, Value> = pairs.collect();
+    assert_eq!(object.len(), count, "no name comes twice");
+    object.into()
+}
+
+#[tokio::test]
+async fn otlp_gets_log_records_with_the_names_of_the_conventions() {
+    let format = r#"{"r":"$context.requestId","m":"$context.httpMethod","p":"$context.path","rp":"$context.resourcePath","s":$context.status,"ip":"$context.identity.sourceIp","proto":"$context.protocol","l":$context.responseLatency,"il":$context.integrationLatency,"x":"$context.xrayTraceId","t":"$context.error.responseType","tenant":"$context.authorizer.tenantId","own":{"n":1.5,"list":[1,"a"]}}"#;
+    let line = r#"{"r":"r-1","m":"PURGE","p":"/prod/orders/7","rp":"/orders/{id}","s":504,"ip":"192.0.2.7","proto":"HTTP/2.0","l":29001,"il":29000,"x":"1-5759e988-bd862e3fe1be46a994272793","t":"INTEGRATION_TIMEOUT","tenant":"t1","own":{"n":1.5,"list":[1,"a"]}}"#;
+    let settings = [("ACCESS_LOG_FORMAT", format), ("AWS_REGION", "eu-west-1"), ("STATIC_FIELDS", r#"{"env":"prod"}"#)];
+    let world = world("otlp", &settings, Answer::status(200).body("")).await;
+    assert_eq!(world.results(&[gzip(envelope("g", 1, &[line, TEXT]))]).await, ["Dropped"]);
+    let posted = world.analytics.requests().remove(0);
+    assert_eq!(posted.received.header("content-type"), Some("application/x-protobuf"));
+    let groups = records(&posted);
+    let [(resource, found)] = groups.as_slice() else { panic!("one group") };
+    assert_eq!(
+        attributes(&resource.resource.as_ref().expect("a resource").attributes),
+        json!({
+            "service.name": "g", "cloud.provider": "aws", "cloud.account.id": "111122223333", "cloud.region": "eu-west-1",
+            "aws.log.group.names": ["g"],
+        })
+    );
+    assert_eq!(resource.scope_logs[0].scope.as_ref().expect("a scope").name, env!("CARGO_PKG_NAME"));
+    let [access, text] = found.as_slice() else { panic!("two records") };
+    assert_eq!(
+        attributes(&access.attributes),
+        json!({
+            "log.record.uid": id(1), "aws.log.stream.names": ["stream"], "aws.request_id": "r-1",
+            "http.request.method": "_OTHER", "http.request.method_original": "PURGE", "url.path": "/prod/orders/7",
+            "url.scheme": "https", "http.route": "/orders/{id}", "http.response.status_code": 504,
+            "client.address": "192.0.2.7", "network.peer.address": "192.0.2.7", "network.protocol.name": "http",
+            "network.protocol.version": "2", "apigw.response_latency_ms": 29001, "apigw.integration.latency_ms": 29000,
+            "apigw.gateway_latency_ms": 1, "apigw.error_source": "integration", "error.type": "INTEGRATION_TIMEOUT",
+            "apigw.error.response_type": "INTEGRATION_TIMEOUT", "apigw.authorizer.tenant_id": "t1",
+            "apigw.fields.own.n": 1.5, "apigw.fields.own.list": [1, "a"], "env": "prod",
+        })
+    );
+    let time = 1_795_287_540_123_000_000;
+    assert_eq!((access.time_unix_nano, access.observed_time_unix_nano, access.severity_number), (time, time, 17));
+    assert_eq!(access.event_name, "apigw.access");
+    assert_eq!(json_of(access.body.as_ref().expect("a body")), "PURGE /orders/{id} 504");
+    assert_eq!(access.trace_id, 0x5759_e988_bd86_2e3f_e1be_46a9_9427_2793_u128.to_be_bytes());
+    assert_eq!((text.severity_number, text.event_name.as_str()), (0, ""));
+    assert_eq!(json_of(text.body.as_ref().expect("a body")), TEXT);
+}
+
+#[tokio::test]
+async fn otlp_bodies_keep_to_the_cap_and_group_records_by_their_origin() {
+    let world = world("otlp", &[("MAX_BATCH_BYTES", "2000")], Answer::status(200).body("")).await;
+    let envelopes: Vec<Vec<u8>> = (0..20)
+        .map(|number| {
+            let group = ["a", "b", "c"][number % 3];
+            gzip(envelope(group, number * 10, &[&access(number), &access(number + 100)]))
+        })
+        .collect();
+    assert!(world.results(&envelopes).await.iter().all(|result| result == "Dropped"));
+    let requests = world.analytics.requests();
+    let sizes: Vec<usize> = requests.iter().map(|posted| posted.decoded.len()).collect();
+    assert!(sizes.iter().all(|size| *size <= 2000) && sizes.len() < 20, "{sizes:?}");
+    let groups = requests.iter().flat_map(records);
+    let counts: Vec<usize> = groups.map(|(_, records)| records.len()).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 40);
+}
+
+#[tokio::test]
+async fn otlp_answers_are_final_but_for_four_and_a_partial_success_is_none() {
+    let rejected = [0x0a, 6, 0x08, 2, 0x12, 2, b'n', b'o'];
+    for (answer, requests, result) in [
+        (Answer::status(200).body(rejected.to_vec()), 1, "ProcessingFailed"),
+        (Answer::status(200).body("no protobuf"), 1, "Dropped"),
+        (Answer::status(400).body(""), 1, "ProcessingFailed"),
+        (Answer::status(500).body(""), 1, "ProcessingFailed"),
+        (Answer::status(408).body(""), 1, "ProcessingFailed"),
+        (Answer::status(503).body(""), 2, "ProcessingFailed"),
+        (Answer::status(429).retry_after("0").body(""), 2, "ProcessingFailed"),
+        (Answer::status(413).body(""), 3, "ProcessingFailed"),
+    ] {
+        let world = world("otlp", &[("MAX_ATTEMPTS", "2")], answer.clone()).await;
+        assert_eq!(world.results(&[record(0, 2)]).await, [result], "{answer:?}");
+        assert_eq!(world.analytics.count(), requests, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_archive_of_any_destination_holds_the_structured_events() {
+    for (destination, answer) in [("otlp", Answer::status(200).body("")), ("datadog", Answer::status(202).body("{}"))] {
+        let world = world(destination, &[("ARCHIVE", "structured")], answer).await;
+        let verdict = world.invoke(&[gzip(envelope("g", 1, &[ACCESS]))]).await.remove(0);
+        let mut archived = String::new();
+        let data = verdict.data.expect("an archive");
+        MultiGzDecoder::new(data.as_slice()).read_to_string(&mut archived).expect("gzip");
+        assert_eq!(archived.trim_end(), events("id", "timestamp")[0], "{destination}");
     }
 }

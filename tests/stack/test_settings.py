@@ -11,12 +11,13 @@ FUNCTION = TEMPLATE["Resources"]["Forwarder"]["Properties"]
 VARIABLES = FUNCTION["Environment"]["Variables"]
 
 # Set by Lambda, the machine or the build, not by an operator.
-OF_THE_PLATFORM = {"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL_CERT_FILE", "CARGO_PKG_NAME"}
+OF_THE_PLATFORM = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL_CERT_FILE", "CARGO_PKG_NAME"}
 
 
 def code_settings():
-    """Variables that the code reads: the names in src/config/mod.rs above its tests."""
+    """Variables that the code reads: the names in src/config/ above its tests."""
     code = (cfn.ROOT / "src/config/mod.rs").read_text().split("#[cfg(test)]")[0]
+    code += (cfn.ROOT / "src/config/reader.rs").read_text()
     return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|ARCHIVE|AUTH|DERIVE|DESTINATION|EXCLUDE|REDACT)"', code)) - OF_THE_PLATFORM
 
 
