@@ -31,7 +31,7 @@ pub(crate) struct Explained {
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) note: String,
-    pub(crate) event: Option<String>,
+    pub(crate) event: Option<Vec<u8>>,
 }
 
 /// Explains a text as the content of one Firehose record: envelopes, or lines of the log group `group`.
@@ -44,16 +44,16 @@ pub(crate) fn explain(
     formats: &Formats,
     is_set: bool,
     redactor: &Redactor,
+    layout: &Layout,
     now: i64,
 ) -> Explained {
     let outcome = Explained { steps: Vec::new(), all_understood: true };
-    let (mut reader, layout) = (Reader::new(formats, redactor), Layout::default());
-    let mut explainer =
-        Explainer { formats, is_set, redactor, layout: &layout, stitcher: Stitcher::default(), outcome };
+    let mut reader = Reader::new(formats, redactor);
+    let mut explainer = Explainer { formats, is_set, redactor, layout, stitcher: Stitcher::default(), outcome };
     let mut ids = Ids::new(text.as_bytes());
     match subscription::read(text) {
         Ok(Content::Lines(text)) => {
-            let origin = Arc::new(Origin::new(&layout, "", group, ""));
+            let origin = Arc::new(Origin::new(layout, "", group, ""));
             for (position, message) in messages(text, &origin) {
                 let id = Cow::Owned(ids.id(position));
                 let head = Head { id, timestamp: now, origin: Arc::clone(&origin), extracted_fields: None };
@@ -64,7 +64,7 @@ pub(crate) fn explain(
         Ok(Content::Envelopes(envelopes)) => {
             let mut position = 0;
             for envelope in envelopes {
-                let origin = Arc::new(Origin::new(&layout, &envelope.owner, &envelope.log_group, &envelope.log_stream));
+                let origin = Arc::new(Origin::new(layout, &envelope.owner, &envelope.log_group, &envelope.log_stream));
                 for event in envelope.events {
                     let head = Head {
                         id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
@@ -136,13 +136,13 @@ impl Explainer<'_> {
         }
     }
 
-    fn written(&self, head: &Head<'_>, event: &Event<'_>) -> String {
+    fn written(&self, head: &Head<'_>, event: &Event<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         Writer { layout: self.layout, redactor: self.redactor }.write(head, event, &mut out);
-        String::from_utf8_lossy(&out).into_owned()
+        out
     }
 
-    fn fail(&mut self, note: String, event: Option<String>) {
+    fn fail(&mut self, note: String, event: Option<Vec<u8>>) {
         self.outcome.all_understood = false;
         self.outcome.steps.push(Step { note, event });
     }
@@ -215,7 +215,7 @@ mod tests {
 
     fn explained(setting: Option<&str>, group: &str, text: &str) -> Explained {
         let formats = setting.map_or_else(Formats::documented, |setting| Formats::compile(setting).unwrap());
-        explain(text, group, &formats, setting.is_some(), &Redactor::off(), 1_795_287_540_123)
+        explain(text, group, &formats, setting.is_some(), &Redactor::off(), &Layout::default(), 1_795_287_540_123)
     }
 
     #[track_caller]
@@ -230,7 +230,7 @@ mod tests {
     fn a_line_is_its_event_and_the_format_that_took_it() {
         let explained = explained(Some("$context.requestId $context.status"), "g", "1c9d-22 200");
         assert_eq!(explained.steps[0].note, "line 1: format 1\n");
-        let event = explained.steps[0].event.as_deref().unwrap();
+        let event = std::str::from_utf8(explained.steps[0].event.as_deref().unwrap()).unwrap();
         let (_, behind) = event.split_once(r#","timestamp""#).unwrap();
         assert_eq!(
             behind,

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use apigw_log_forwarder::access_log::Formats;
+use apigw_log_forwarder::destination::DESTINATIONS;
 use apigw_log_forwarder::redact::Redactor;
 use clap::{CommandFactory as _, Parser};
 
@@ -22,6 +23,7 @@ mod caret;
 mod lines;
 mod pretty;
 mod setting;
+mod wire;
 
 /// Shows what a log line of API Gateway becomes, which format took it, or where none did.
 #[derive(Debug, Parser)]
@@ -36,6 +38,9 @@ struct Arguments {
     /// The log group of the lines: those of API-Gateway-Execution-Logs_API/STAGE are stitched to requests
     #[arg(short, long, default_value = "")]
     group: String,
+    /// The destination: what an event looks like there
+    #[arg(short, long, default_value = "json", value_parser = DESTINATIONS.map(|row| row.name))]
+    destination: String,
     /// Show credentials as they came
     #[arg(long)]
     no_redact: bool,
@@ -49,6 +54,8 @@ const EXAMPLES: &str = r#"Examples:
     explain --format '{"id":"$context.requestId","status":$context.status}' '{"id":"1c9d-22","status":-}'
   What a format was understood to be, before a stage is deployed with it:
     explain --format @format.txt
+  What Datadog would be sent:
+    explain --destination datadog '{"id":"1c9d-22","status":200}'
   The requests of an execution log:
     explain --group API-Gateway-Execution-Logs_a1b2c3/prod - < lines.txt
 
@@ -107,12 +114,14 @@ fn explain_lines(arguments: &Arguments, formats: &Formats, is_set: bool) -> io::
     };
     let redactor = if arguments.no_redact { Redactor::off() } else { Redactor::new(std::iter::empty::<&str>()) };
     let redactor = redactor.with_format_names(formats.secret_names(&redactor));
+    let destination = DESTINATIONS.into_iter().find(|row| row.name == arguments.destination).expect("one of the list");
+    let layout = destination.layout();
     let now = jiff::Timestamp::now().as_millisecond();
-    let explained = lines::explain(&text, &arguments.group, formats, is_set, &redactor, now);
+    let explained = lines::explain(&text, &arguments.group, formats, is_set, &redactor, &layout, now);
     for step in &explained.steps {
         write!(io::stderr(), "{}", step.note)?;
         if let Some(event) = &step.event {
-            writeln!(io::stdout(), "{}", pretty::json(event))?;
+            writeln!(io::stdout(), "{}", wire::show(event))?;
         }
     }
     Ok(if explained.all_understood { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -25,6 +25,7 @@ mod formats;
 mod hostile;
 mod issuer;
 mod log;
+mod receivers;
 mod samples;
 mod schema;
 mod soak;
