@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use apigw_log_forwarder::config::Settings;
 use apigw_log_forwarder::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use apigw_log_forwarder::intake::Intake;
-use apigw_log_forwarder::ledger::Totals;
+use apigw_log_forwarder::counts::Counts;
 use apigw_log_forwarder::subscription::Buffers;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -50,7 +50,7 @@ pub fn envelope(group: &str, messages: &[&str]) -> String {
 pub struct Outcome {
     pub bodies: Vec<Vec<u8>>,
     pub response: FirehoseResponse,
-    pub totals: Totals,
+    pub counts: Counts,
     /// Events in the bodies.
     pub events: usize,
 }
@@ -77,8 +77,8 @@ pub fn deliver(settings: &Settings, records: Vec<Record<'_>>) -> Outcome {
         intake.ledger().accepted(batch.shares(0..batch.len()));
     }
     let bodies = batches.iter().map(|batch| batch.whole().to_vec()).collect();
-    let (response, totals) = intake.settle(&event);
-    Outcome { bodies, response, totals, events }
+    let (response, counts) = intake.settle(&event);
+    Outcome { bodies, response, counts, events }
 }
 
 /// Checks that a text is JSON of which no object has a key twice.

@@ -12,6 +12,6 @@ fuzz_target!(|text: &str| {
     let record = record(envelope("API-Gateway-Execution-Logs_a1/prod", &lines).as_bytes());
     let outcome = deliver(&settings, vec![record]);
     outcome.bodies.iter().for_each(|body| assert_strict_json(body));
-    assert_eq!(outcome.totals.lines, lines.len());
-    assert_eq!(outcome.totals.lines_failed, if outcome.totals.events_oversized > 0 { lines.len() } else { 0 });
+    assert_eq!(outcome.counts.lines, lines.len());
+    assert_eq!(outcome.counts.lines_failed, if outcome.counts.events_failed > 0 { lines.len() } else { 0 });
 });

@@ -185,7 +185,7 @@ async fn a_holder_that_was_frozen_until_its_lock_was_dead_does_not_ask() {
     let mut fleet = Fleet::start(&world, 2).await;
     let (other, patient) = fleet.0.remove(1);
     // The lock is written, and its answer comes when the process is frozen.
-    world.store.script(Operation::Put, [Answer::status(200).delay(Duration::from_millis(1500))]);
+    world.store.script(Operation::Put, [Answer::status(200).delay(Duration::from_secs(4))]);
     let frozen = &fleet.0[0];
     let data = base64_simd::STANDARD.encode_to_string(record(0));
     let payload = event([data]).to_string();
