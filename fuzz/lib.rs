@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use apigw_log_forwarder::config::Settings;
+use apigw_log_forwarder::counts::Counts;
 use apigw_log_forwarder::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use apigw_log_forwarder::intake::Intake;
-use apigw_log_forwarder::counts::Counts;
 use apigw_log_forwarder::subscription::Buffers;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 

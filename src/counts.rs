@@ -102,6 +102,10 @@ counts! {
     as metrics only: {
         /// Records with events of the function's own log group, which are not forwarded.
         records_own Count "RecordsOwnLogGroup",
+        /// Events that an API has accepted and put into a failure store.
+        events_diverted Count "EventsDiverted",
+        /// Events with a field that the API will cut.
+        events_cut Count "EventsCut",
         /// Requests of execution logs that left before all records were read, as they took too much memory.
         requests_released_early Count "RequestsReleasedEarly",
         /// Bytes of the records, base64 undone.

@@ -51,6 +51,8 @@ pub struct Destination {
     pub max_events: Option<usize>,
     /// Most bytes of an event.
     pub max_event_bytes: usize,
+    /// Most bytes of a top-level value that it does not cut.
+    max_value_bytes: usize,
     /// How its answers are read.
     pub answers: Answers,
 }
@@ -75,6 +77,7 @@ pub static JSON: Destination = Destination {
     max_bytes: [MB, MB],
     max_events: None,
     max_event_bytes: usize::MAX,
+    max_value_bytes: usize::MAX,
     answers: Answers::Status,
 };
 
@@ -88,6 +91,7 @@ static AZURE_MONITOR: Destination = Destination {
     auth_style: TokenAuthStyle::Post,
     scope: Some("https://monitor.azure.com/.default"),
     names: "id=EventId,timestamp=TimeGenerated",
+    max_value_bytes: 64 << 10,
     encoding: PayloadEncoding::Gzip,
     ..JSON
 };
@@ -168,6 +172,7 @@ impl Destination {
             layout.write_as_own(self.event);
         }
         layout.omit(self.omitted);
+        layout.max_value_bytes = self.max_value_bytes;
         layout.rename(self.names).expect("the names of a row are a list of an event's fields");
         layout
     }

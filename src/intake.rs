@@ -8,6 +8,7 @@
 //! undone, and the record is entered as failed like one that cannot be read.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -339,11 +340,19 @@ impl Taken<'_> {
     /// Puts an event into the open body. Returns the body before it, if that is full.
     fn pack(&mut self, head: &Head<'_>, shares: &[Share], event: &Event<'_>) -> Option<Batch> {
         let Settings { layout, redactor, .. } = self.settings;
-        let write = |out: &mut Vec<u8>| Writer { layout, redactor }.write(head, event, out);
+        let is_cut = Cell::new(false);
+        let write = |out: &mut Vec<u8>| {
+            let start = out.len();
+            Writer { layout, redactor }.write(head, event, out);
+            is_cut.set(layout.is_cut(out.get(start..).unwrap_or_default()));
+        };
         #[cfg(test)]
         let write = tests::may_panic_behind(write);
         match self.packer.push(&head.id, &head.origin, shares, write) {
             Ok(full) => {
+                if is_cut.get() {
+                    self.ledger.cut(&head.id);
+                }
                 if let (Some(archives), [first, ..]) = (&mut self.archives, shares) {
                     if layout.is_plain() {
                         archives.add(first.record, self.packer.last_event());

@@ -88,6 +88,8 @@ pub struct Layout {
     pub(crate) statics: Box<str>,
     /// What is written for each event.
     pub(crate) pieces: Vec<Piece>,
+    /// Most bytes of a top-level value that the destination does not cut.
+    pub(crate) max_value_bytes: usize,
 }
 
 /// Why a layout cannot be.
@@ -117,7 +119,7 @@ impl Default for Layout {
     /// The structured event as it is.
     fn default() -> Self {
         let labels = FIELDS.map(|(_, name)| label(name));
-        Self { labels, statics: "".into(), pieces: vec![Piece::Event] }
+        Self { labels, statics: "".into(), pieces: vec![Piece::Event], max_value_bytes: usize::MAX }
     }
 }
 
@@ -206,6 +208,27 @@ impl Layout {
         }
         self.pieces = pieces;
         Ok(())
+    }
+
+    /// Returns whether a destination will cut a value of an event that was written.
+    #[must_use]
+    pub(crate) fn is_cut(&self, event: &[u8]) -> bool {
+        if event.len() <= self.max_value_bytes {
+            return false;
+        }
+        let Ok(event) = std::str::from_utf8(event) else { return false };
+        let (mut cursor, mut first) = (Cursor::new(event), true);
+        if cursor.open().is_err() {
+            return false;
+        }
+        while let Ok(Some(_)) = cursor.next_key(&mut first) {
+            match cursor.value() {
+                Ok(value) if value.len() > self.max_value_bytes => return true,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        false
     }
 
     /// Has a log record written for each event.

@@ -177,6 +177,14 @@ impl<'a> Ledger<'a> {
         account.sampled_out += 1;
     }
 
+    /// Enters an event with a field that the API will cut.
+    pub fn cut(&mut self, id: &str) {
+        if self.counts.events_cut == 0 {
+            warn!(id = %Brief(id), "an event has a field that the destination will cut: see docs/destinations.md");
+        }
+        self.counts.events_cut += 1;
+    }
+
     /// Returns what was counted so far.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -12,11 +12,15 @@ fuzz_target!(|data: (&str, &str, &str)| {
     let bodies = |messages: &[&str]| deliver(&settings, vec![record(envelope("g", messages).as_bytes())]).bodies;
     let both = bodies(&[first, second]);
     both.iter().for_each(|body| assert_strict_json(body));
-    let events: Vec<serde_json::Value> =
-        both.iter().flat_map(|body| serde_json::from_slice::<Vec<serde_json::Value>>(body).unwrap_or_default()).collect();
+    let events: Vec<serde_json::Value> = both
+        .iter()
+        .flat_map(|body| serde_json::from_slice::<Vec<serde_json::Value>>(body).unwrap_or_default())
+        .collect();
     let alone = bodies(&[second]);
-    let alone: Vec<serde_json::Value> =
-        alone.iter().flat_map(|body| serde_json::from_slice::<Vec<serde_json::Value>>(body).unwrap_or_default()).collect();
+    let alone: Vec<serde_json::Value> = alone
+        .iter()
+        .flat_map(|body| serde_json::from_slice::<Vec<serde_json::Value>>(body).unwrap_or_default())
+        .collect();
     if let ([_, after], [alone]) = (&events[..], &alone[..]) {
         for key in ["kind", "context", "fields", "message", "parseError", "truncated", "apiId", "stage"] {
             assert_eq!(after.get(key), alone.get(key), "{key}");

@@ -23,7 +23,8 @@ fuzz_target!(|data: (&str, &str, u8)| {
     let planted = match choice % 4 {
         0 => serde_json::json!({"a": before, "password": SECRET, "b": after}).to_string(),
         1 => serde_json::json!({"a": before, "headers": [{"name": "Authorization", "value": SECRET}]}).to_string(),
-        2 => serde_json::json!({"body": serde_json::json!({"client_secret": SECRET, "b": after}).to_string()}).to_string(),
+        2 => serde_json::json!({"body": serde_json::json!({"client_secret": SECRET, "b": after}).to_string()})
+            .to_string(),
         _ => serde_json::json!({"queryStringParameters": {"sig": SECRET, "a": after}}).to_string(),
     };
     let shown = redactor.text(&planted);

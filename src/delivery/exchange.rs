@@ -85,7 +85,7 @@ impl Delivery {
             Ok(answer) => {
                 invocation.count(|counts| *counts.answers(answer.status) += 1);
                 debug!(status = answer.status.as_u16(), took_ms = start.elapsed().as_millis(), "the API has answered");
-                self.judge(answer, events, timeout.saturating_sub(start.elapsed())).await
+                self.judge(answer, events, timeout.saturating_sub(start.elapsed()), invocation).await
             }
             Err(error) => Err(error),
         };
@@ -100,7 +100,13 @@ impl Delivery {
     }
 
     /// Says what an answer to a body of so many events asks for; what it says is waited for as long as `timeout` where it matters.
-    async fn judge(&self, mut answer: Answer, events: usize, timeout: Duration) -> Result<Met, SendError> {
+    async fn judge(
+        &self,
+        mut answer: Answer,
+        events: usize,
+        timeout: Duration,
+        invocation: &Invocation,
+    ) -> Result<Met, SendError> {
         let end = Instant::now() + timeout;
         let status = answer.status;
         let answers = self.settings.answers;
@@ -143,7 +149,7 @@ impl Delivery {
             return Ok(Met::Final(Err(DeliveryError::NotAccepted { status: status.as_u16(), reason, said })));
         }
         if let Some(fates) = answers.fates(status, &body, events) {
-            return Ok(self.met_of(status, fates, retry_after));
+            return Ok(self.met_of(status, fates, retry_after, invocation));
         }
         Ok(match action {
             Action::Accept => Met::Final(Ok(Sent::Accepted)),
@@ -160,8 +166,9 @@ impl Delivery {
     }
 
     /// Says what is to be done where an answer tells single events.
-    fn met_of(&self, status: StatusCode, fates: Fates, retry_after: Option<Duration>) -> Met {
+    fn met_of(&self, status: StatusCode, fates: Fates, retry_after: Option<Duration>, invocation: &Invocation) -> Met {
         if fates.diverted > 0 {
+            invocation.count(|counts| counts.events_diverted += fates.diverted);
             warn!(events = fates.diverted, "accepted, and put into the failure store: they do not fit into the index");
         }
         let said = || self.said(fates.said.as_bytes());

@@ -1,6 +1,7 @@
 //! Analytics APIs that are known by name: what they are sent, and which events their answers say were taken.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -214,6 +215,31 @@ async fn splunk_is_busy_whatever_its_status_and_dynatraces_200_is_not_all() {
     let world_of = world("dynatrace", &[], Answer::status(200).body(r#"{"details":{"message":"1 not"}}"#)).await;
     assert_eq!(world_of.results(&[record(0, 2)]).await, ["ProcessingFailed"]);
     assert_eq!(world_of.analytics.count(), 1);
+}
+
+/// A metric of the last invocation, whose line may come a moment after the answer.
+async fn metric(world: &World, name: &str) -> u64 {
+    loop {
+        let lines = world.function.lines();
+        let metrics = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        if let Some(value) = metrics.filter_map(|line| line[name].as_u64()).next() {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_azure_will_cut_and_what_elastic_diverts_is_counted() {
+    let azure = world("azure-monitor", &[], Answer::status(204).body("")).await;
+    let message = |length| format!("text {}", "x".repeat(length));
+    let (fits, cut) = (message(65_500), message(65_536));
+    assert_eq!(azure.results(&[gzip(envelope("g", 1, &[&fits, &cut, &cut]))]).await, ["Dropped"]);
+    assert_eq!(metric(&azure, "EventsCut").await, 2);
+    let diverted = json!({"items": [{"create": {"status": 201, "failure_store": "used"}}]});
+    let elastic = world("elastic", &[], Answer::status(200).json(&diverted)).await;
+    assert_eq!(elastic.results(&[record(0, 1)]).await, ["Dropped"]);
+    assert_eq!(metric(&elastic, "EventsDiverted").await, 1);
 }
 
 #[tokio::test]
