@@ -13,7 +13,7 @@ pub mod naive;
 
 use apigw_log_forwarder::firehose::FirehoseEvent;
 use apigw_log_forwarder::subscription::{self, Buffers};
-use cases::{Case, KINDS, LARGEST_RECORD, bodies, settings};
+use cases::{Case, SEEDS, SHAPES, Shape, bodies, settings};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use libdeflater::Decompressor;
@@ -21,17 +21,30 @@ use serde_json::Value;
 
 /// Size of the events of single stages, in bytes of payload.
 const PAYLOAD_BYTES: usize = 3_000_000;
-/// The kinds that hold access logs alone.
-const ACCESS_KINDS: [&str; 3] = ["json-by-setting", "json", "clf"];
 
 fn main() {
     divan::main();
 }
 
+fn shapes() -> impl Iterator<Item = &'static str> {
+    SHAPES.into_iter().map(|shape| shape.name)
+}
+
+/// The shapes that are access logs alone.
+fn access_shapes() -> impl Iterator<Item = &'static str> {
+    SHAPES.into_iter().filter(|shape| shape.is_access_log()).map(|shape| shape.name)
+}
+
+/// The event of a shape, of the first seed: `benches/instructions` counts all seeds.
+fn case(shape: &str, payload_bytes: usize) -> Case {
+    let [seed, ..] = SEEDS;
+    Case::new(Shape::named(shape), payload_bytes, seed)
+}
+
 /// Base64 of all records undone.
-#[divan::bench(args = KINDS, sample_size = 1, sample_count = 20)]
-fn stage_1_base64(bencher: Bencher<'_, '_>, kind: &str) {
-    let case = Case::new(kind, PAYLOAD_BYTES);
+#[divan::bench(args = shapes(), sample_size = 1, sample_count = 20)]
+fn stage_1_base64(bencher: Bencher<'_, '_>, shape: &str) {
+    let case = case(shape, PAYLOAD_BYTES);
     let event = FirehoseEvent::parse(&case.payload).unwrap_or_else(|error| panic!("{error}"));
     let mut bytes = Vec::new();
     bencher.counter(BytesCount::new(case.decoded_bytes())).bench_local(|| {
@@ -44,9 +57,9 @@ fn stage_1_base64(bencher: Bencher<'_, '_>, kind: &str) {
 }
 
 /// What there is to compare with: libdeflate's gunzip, into a buffer that is there.
-#[divan::bench(args = KINDS, sample_size = 1, sample_count = 20)]
-fn stage_2_gunzip_by_libdeflate(bencher: Bencher<'_, '_>, kind: &str) {
-    let case = Case::new(kind, PAYLOAD_BYTES);
+#[divan::bench(args = shapes(), sample_size = 1, sample_count = 20)]
+fn stage_2_gunzip_by_libdeflate(bencher: Bencher<'_, '_>, shape: &str) {
+    let case = case(shape, PAYLOAD_BYTES);
     let gzip = case.gzip();
     let mut inflated = vec![0; case.texts().iter().map(String::len).max().unwrap_or_default()];
     let mut decompressor = Decompressor::new();
@@ -59,9 +72,9 @@ fn stage_2_gunzip_by_libdeflate(bencher: Bencher<'_, '_>, kind: &str) {
 }
 
 /// Base64, gunzip and the check that it is text.
-#[divan::bench(args = KINDS, sample_size = 1, sample_count = 20)]
-fn stage_3_decoded(bencher: Bencher<'_, '_>, kind: &str) {
-    let case = Case::new(kind, PAYLOAD_BYTES);
+#[divan::bench(args = shapes(), sample_size = 1, sample_count = 20)]
+fn stage_3_decoded(bencher: Bencher<'_, '_>, shape: &str) {
+    let case = case(shape, PAYLOAD_BYTES);
     let (event, cap) = (FirehoseEvent::parse(&case.payload), settings("").max_record_bytes);
     let event = event.unwrap_or_else(|error| panic!("{error}"));
     let mut buffers = Buffers::default();
@@ -74,9 +87,9 @@ fn stage_3_decoded(bencher: Bencher<'_, '_>, kind: &str) {
 }
 
 /// Envelopes read from their text.
-#[divan::bench(args = KINDS, sample_size = 1, sample_count = 20)]
-fn stage_4_envelopes(bencher: Bencher<'_, '_>, kind: &str) {
-    let texts = Case::new(kind, PAYLOAD_BYTES).texts();
+#[divan::bench(args = shapes(), sample_size = 1, sample_count = 20)]
+fn stage_4_envelopes(bencher: Bencher<'_, '_>, shape: &str) {
+    let texts = case(shape, PAYLOAD_BYTES).texts();
     let bytes: usize = texts.iter().map(String::len).sum();
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         for text in &texts {
@@ -87,10 +100,10 @@ fn stage_4_envelopes(bencher: Bencher<'_, '_>, kind: &str) {
 
 /// Access-log lines parsed, by the way that takes any line; the whole reads most lines by a shorter one, as they stand in the
 /// envelope.
-#[divan::bench(args = ACCESS_KINDS, sample_size = 1, sample_count = 20)]
-fn stage_5_lines_parsed(bencher: Bencher<'_, '_>, kind: &str) {
-    let case = Case::new(kind, PAYLOAD_BYTES);
-    let (lines, settings) = (lines(&case), settings(case.format));
+#[divan::bench(args = access_shapes(), sample_size = 1, sample_count = 20)]
+fn stage_5_lines_parsed(bencher: Bencher<'_, '_>, shape: &str) {
+    let case = case(shape, PAYLOAD_BYTES);
+    let (lines, settings) = (lines(&case), settings(&case.format));
     bencher.counter(BytesCount::new(case.decoded_bytes())).bench_local(|| {
         for line in &lines {
             black_box(settings.formats.parse(black_box(line)).is_ok());
@@ -99,10 +112,10 @@ fn stage_5_lines_parsed(bencher: Bencher<'_, '_>, kind: &str) {
 }
 
 /// Access-log lines parsed the same way, and written, redacted.
-#[divan::bench(args = ACCESS_KINDS, sample_size = 1, sample_count = 20)]
-fn stage_6_lines_written(bencher: Bencher<'_, '_>, kind: &str) {
-    let case = Case::new(kind, PAYLOAD_BYTES);
-    let (lines, settings) = (lines(&case), settings(case.format));
+#[divan::bench(args = access_shapes(), sample_size = 1, sample_count = 20)]
+fn stage_6_lines_written(bencher: Bencher<'_, '_>, shape: &str) {
+    let case = case(shape, PAYLOAD_BYTES);
+    let (lines, settings) = (lines(&case), settings(&case.format));
     let mut out = Vec::new();
     bencher.counter(BytesCount::new(case.decoded_bytes())).bench_local(|| {
         for line in &lines {
@@ -116,17 +129,17 @@ fn stage_6_lines_written(bencher: Bencher<'_, '_>, kind: &str) {
 }
 
 /// From event to bodies, by the size of the payload in MB.
-#[divan::bench(args = KINDS, consts = [1, 3, 6], sample_size = 1, sample_count = 10)]
-fn whole<const MEGABYTES: usize>(bencher: Bencher<'_, '_>, kind: &str) {
-    let case = Case::new(kind, MEGABYTES * 1_000_000);
-    let settings = settings(case.format);
+#[divan::bench(args = shapes(), consts = [1, 3, 6], sample_size = 1, sample_count = 10)]
+fn whole<const MEGABYTES: usize>(bencher: Bencher<'_, '_>, shape: &str) {
+    let case = case(shape, MEGABYTES * 1_000_000);
+    let settings = settings(&case.format);
     bencher.counter(BytesCount::new(case.decoded_bytes())).bench_local(|| bodies(black_box(&case.payload), &settings));
 }
 
 /// The same by the naive implementation.
-#[divan::bench(args = KINDS, sample_size = 1, sample_count = 5)]
-fn whole_naive(bencher: Bencher<'_, '_>, kind: &str) {
-    let case = Case::new(kind, PAYLOAD_BYTES);
+#[divan::bench(args = shapes(), sample_size = 1, sample_count = 5)]
+fn whole_naive(bencher: Bencher<'_, '_>, shape: &str) {
+    let case = case(shape, PAYLOAD_BYTES);
     bencher.counter(BytesCount::new(case.decoded_bytes())).bench_local(|| {
         let bodies = naive::bodies(black_box(case.payload.as_bytes())).unwrap_or_else(|error| panic!("{error}"));
         // Dropped one by one, as if sent.
@@ -136,7 +149,6 @@ fn whole_naive(bencher: Bencher<'_, '_>, kind: &str) {
 
 /// The messages of an event.
 fn lines(case: &Case) -> Vec<String> {
-    assert_ne!(case.name, LARGEST_RECORD);
     let mut lines = Vec::new();
     for text in case.texts() {
         let envelope: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}"));

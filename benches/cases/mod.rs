@@ -12,53 +12,38 @@ use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::events::access::WIDE_JSON;
-use crate::events::bulk::{self, Kind};
+use crate::events::bulk;
 
-/// The kinds of event: access logs in a wide JSON format with that in the setting and without, others, and one record that
-/// inflates to what a record may by default.
-pub const KINDS: [&str; 6] = ["json-by-setting", "json", "clf", "execution", "mixed", LARGEST_RECORD];
-/// The kind that is a single record, whatever the size asked for.
-pub const LARGEST_RECORD: &str = "largest-record";
+mod shapes;
+
+pub use shapes::{SHAPES, Shape};
+
+/// The seeds of which a shape's figures are the mean.
+pub const SEEDS: [u64; 2] = [7, 8];
 
 /// A Firehose event, and the setting that it is measured with.
 #[derive(Debug)]
 pub struct Case {
-    /// Which of [`KINDS`].
+    /// What it is called.
     pub name: &'static str,
     /// `ACCESS_LOG_FORMAT`.
-    pub format: &'static str,
+    pub format: String,
     /// The event as Firehose sends it.
     pub payload: String,
 }
 
 impl Case {
-    /// Makes the event of a kind, of so many bytes of payload.
-    ///
-    /// # Panics
-    /// If there is no such kind.
+    /// Makes the event of a shape and a seed, of so many bytes of payload.
     #[must_use]
-    pub fn new(kind: &str, payload_bytes: usize) -> Self {
-        let (name, format) = Self::setting(kind);
-        let event = match name {
-            LARGEST_RECORD => bulk::bomb(DEFAULT_MAX_RECORD_BYTES, 7),
-            "clf" => bulk::event(Kind::AccessClf, payload_bytes, 7),
-            "execution" => bulk::event(Kind::Execution, payload_bytes, 7),
-            "mixed" => bulk::event(Kind::Mixed, payload_bytes, 7),
-            _ => bulk::event(Kind::AccessJson, payload_bytes, 7),
-        };
-        Self { name, format, payload: event.json() }
+    pub fn new(shape: Shape, payload_bytes: usize, seed: u64) -> Self {
+        Self { name: shape.name, format: shape.setting(seed), payload: shape.event(payload_bytes, seed) }
     }
 
-    /// Returns the name and `ACCESS_LOG_FORMAT` of a kind.
-    ///
-    /// # Panics
-    /// If there is no such kind.
+    /// Makes an event of one record that inflates to what a record may by default.
     #[must_use]
-    pub fn setting(kind: &str) -> (&'static str, &'static str) {
-        let name = KINDS.into_iter().find(|known| *known == kind);
-        let name = name.unwrap_or_else(|| panic!("no kind {kind:?}: {}", KINDS.join(", ")));
-        let format = if matches!(name, "json-by-setting" | LARGEST_RECORD) { WIDE_JSON } else { "" };
-        (name, format)
+    pub fn largest_record() -> Self {
+        let payload = bulk::bomb(DEFAULT_MAX_RECORD_BYTES, 7).json();
+        Self { name: "largest-record", format: WIDE_JSON.to_owned(), payload }
     }
 
     /// Returns the text of each record, base64 and gzip undone.

@@ -9,7 +9,7 @@ use libdeflater::Decompressor;
 use crate::cases::{Case, bodies, settings};
 use crate::naive;
 
-/// Times of one case, each the median of its rounds.
+/// Times of some cases together, each the median of its rounds.
 pub(crate) struct Times {
     /// libdeflate's gunzip of all records into one buffer.
     pub(crate) gunzip: Duration,
@@ -19,11 +19,12 @@ pub(crate) struct Times {
     pub(crate) naive: Duration,
 }
 
-/// Times a case, the three in turn.
-pub(crate) fn time(case: &Case, rounds: u32) -> Result<Times, Box<dyn Error>> {
-    let settings = settings(case.format);
-    let records = case.gzip();
-    let mut inflated = vec![0; case.texts().iter().map(String::len).max().unwrap_or_default()];
+/// Times the three in turn.
+pub(crate) fn time(cases: &[Case], rounds: u32) -> Result<Times, Box<dyn Error>> {
+    let records: Vec<_> = cases.iter().flat_map(Case::gzip).collect();
+    let largest = cases.iter().flat_map(Case::texts).map(|text| text.len()).max();
+    let mut inflated = vec![0; largest.unwrap_or_default()];
+    let settings: Vec<_> = cases.iter().map(|case| settings(&case.format)).collect();
     let mut decompressor = Decompressor::new();
     let (mut gunzip, mut pipeline, mut naive) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -34,11 +35,15 @@ pub(crate) fn time(case: &Case, rounds: u32) -> Result<Times, Box<dyn Error>> {
         gunzip.push(start.elapsed());
 
         let start = Instant::now();
-        black_box(bodies(&case.payload, &settings));
+        for (case, settings) in cases.iter().zip(&settings) {
+            black_box(bodies(&case.payload, settings));
+        }
         pipeline.push(start.elapsed());
 
         let start = Instant::now();
-        black_box(naive::bodies(case.payload.as_bytes()).map_err(|error| error.to_string())?);
+        for case in cases {
+            black_box(naive::bodies(case.payload.as_bytes()).map_err(|error| error.to_string())?);
+        }
         naive.push(start.elapsed());
     }
     Ok(Times { gunzip: median(&mut gunzip), pipeline: median(&mut pipeline), naive: median(&mut naive) })

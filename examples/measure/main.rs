@@ -36,7 +36,7 @@ mod memory;
 mod sink;
 mod throughput;
 
-use cases::{Case, KINDS, LARGEST_RECORD, each_body, settings};
+use cases::{Case, SEEDS, SHAPES, Shape, each_body, settings};
 use environment::{Candidate, World};
 use machine::Machine;
 use markdown::{number, table};
@@ -87,10 +87,10 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size; a negative one is none")]
     let bytes = (arguments.megabytes * 1e6) as usize;
-    let kinds = KINDS.into_iter().filter(|kind| *kind != LARGEST_RECORD);
-    let cases: Vec<Measured> = kinds.map(|kind| Measured::new(Case::new(kind, bytes))).collect();
+    in_process(bytes, arguments, out)?;
+    let [seed, ..] = SEEDS;
+    let cases = SHAPES.map(|shape| Measured::new(Case::new(shape, bytes, seed)));
     let world = World::start(binary).await?;
-    in_process(&cases, arguments, out)?;
     for encoding in ["identity", "gzip"] {
         whole_functions(&world, &cases, encoding, arguments, out).await?;
     }
@@ -128,22 +128,27 @@ fn built_function() -> Result<PathBuf, Box<dyn Error>> {
     Ok(binary)
 }
 
-fn in_process(cases: &[Measured], arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let mut rows = Vec::with_capacity(cases.len());
-    for Measured { case, decoded_mb } in cases {
-        let times = in_process::time(case, arguments.rounds)?;
-        let gunzip = times.gunzip.as_secs_f64();
+/// Times each shape, the events of all seeds together.
+fn in_process(bytes: usize, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let mut rows = Vec::with_capacity(SHAPES.len());
+    for shape in SHAPES {
+        let cases = SEEDS.map(|seed| Case::new(shape, bytes / SEEDS.len(), seed));
+        let decoded_mb = cases.iter().map(Case::decoded_bytes).sum::<usize>() as f64 / 1e6;
+        let times = in_process::time(&cases, arguments.rounds)?;
+        let [gunzip, pipeline, naive] = [times.gunzip, times.pipeline, times.naive].map(|time| time.as_secs_f64());
         rows.push([
-            case.name.to_owned(),
-            number(*decoded_mb),
-            number(decoded_mb / times.pipeline.as_secs_f64()),
+            shape.name.to_owned(),
+            number(decoded_mb),
+            number(decoded_mb / pipeline),
             number(gunzip * 1e3 / decoded_mb),
-            number(times.pipeline.as_secs_f64() * 1e3 / decoded_mb),
-            number(times.pipeline.as_secs_f64() / gunzip),
-            number(times.naive.as_secs_f64() / gunzip),
+            number(pipeline * 1e3 / decoded_mb),
+            number(pipeline / gunzip),
+            number(naive / gunzip),
+            number(pipeline / naive),
         ]);
     }
-    let header = ["Event", "decoded MB", "MB/s", "gunzip ms/MB", "bodies ms/MB", "× gunzip", "naive × gunzip"];
+    let header =
+        ["Event", "decoded MB", "MB/s", "gunzip ms/MB", "bodies ms/MB", "× gunzip", "naive × gunzip", "× naive"];
     let title = "From event to bodies in process, and libdeflate's gunzip alone; MB are decoded";
     Ok(table(out, title, header, rows)?)
 }
@@ -151,7 +156,7 @@ fn in_process(cases: &[Measured], arguments: &Arguments, out: &mut impl Write) -
 /// Shows how the encoding of bodies was chosen: on the first body of a case.
 fn encodings(case: &Case, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let mut first = None;
-    each_body(&case.payload, &settings(case.format), |body| {
+    each_body(&case.payload, &settings(&case.format), |body| {
         first.get_or_insert(body);
     });
     let body = first.ok_or("an event without a body")?;
@@ -227,10 +232,10 @@ async fn cold_starts(world: &World, arguments: &Arguments, out: &mut impl Write)
 }
 
 async fn memory(world: &World, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let largest = Measured::new(Case::new(LARGEST_RECORD, 0));
+    let largest = Measured::new(Case::largest_record());
     let [identity, gzip] = memory::peaks(world, &largest.case).await?;
     // One record: what there is to keep is small, so that many invocations take little time.
-    let small = Measured::new(Case::new("json-by-setting", 1));
+    let small = Measured::new(Case::new(Shape::named("flat-by-setting"), 1, 7));
     let mut rows = vec![
         [format!("peak, a record of {} MB", number(largest.decoded_mb)), number(identity as f64 / 1e6)],
         ["peak, the same with gzip bodies".to_owned(), number(gzip as f64 / 1e6)],

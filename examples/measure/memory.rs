@@ -15,7 +15,7 @@ pub(crate) struct Held {
 pub(crate) async fn peaks(world: &World, case: &Case) -> Result<[u64; 2], Box<dyn Error>> {
     let mut peaks = [0; 2];
     for (encoding, peak) in ["identity", "gzip"].into_iter().zip(&mut peaks) {
-        let settings = [("ACCESS_LOG_FORMAT", case.format), ("PAYLOAD_ENCODING", encoding)];
+        let settings = [("ACCESS_LOG_FORMAT", case.format.as_str()), ("PAYLOAD_ENCODING", encoding)];
         let environment = world.spawn(Candidate::Function, &settings).await;
         for _ in 0..2 {
             environment.invoke(&case.payload).await?;
@@ -27,7 +27,7 @@ pub(crate) async fn peaks(world: &World, case: &Case) -> Result<[u64; 2], Box<dy
 
 /// Invokes one environment `invocations` times and looks after the first hundred, half way and at the end.
 pub(crate) async fn over_time(world: &World, case: &Case, invocations: usize) -> Result<Vec<Held>, Box<dyn Error>> {
-    let environment = world.spawn(Candidate::Function, &[("ACCESS_LOG_FORMAT", case.format)]).await;
+    let environment = world.spawn(Candidate::Function, &[("ACCESS_LOG_FORMAT", case.format.as_str())]).await;
     let mut held = Vec::new();
     for invocation in 1..=invocations {
         environment.invoke(&case.payload).await?;

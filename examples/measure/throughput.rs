@@ -29,7 +29,7 @@ pub(crate) async fn measure<const N: usize>(
     settings: &[(&str, &str)],
     rounds: u32,
 ) -> Result<[Figures; N], Box<dyn Error>> {
-    let settings = [&[("ACCESS_LOG_FORMAT", case.format)], settings].concat();
+    let settings = [&[("ACCESS_LOG_FORMAT", case.format.as_str())], settings].concat();
     let mut environments = Vec::with_capacity(N);
     for candidate in candidates {
         let environment = world.spawn(candidate, &settings).await;

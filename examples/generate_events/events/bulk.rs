@@ -1,7 +1,7 @@
 //! Events of any size, for benchmarks and for trying things by hand.
 
 use super::access::{HTTP_JSON, REST_CLF, REST_JSON, WIDE_JSON, render};
-use super::call::{Api, Inventor};
+use super::call::{Api, Call, Inventor};
 use super::envelope::{Envelope, execution_group, gzip};
 use super::execution::trace;
 use super::firehose::FirehoseEvent;
@@ -27,10 +27,20 @@ const CALLS_AT_ONCE: usize = 6;
 /// Makes an event of at most so many bytes of payload, but of one record at least.
 #[must_use]
 pub fn event(kind: Kind, payload_bytes: usize, seed: u64) -> FirehoseEvent {
+    event_of(payload_bytes, seed, |number, inventor| envelope(kind, number, inventor))
+}
+
+/// Makes an event of at most so many bytes of payload, but of one record at least: each of the envelope of its number.
+#[must_use]
+pub fn event_of(
+    payload_bytes: usize,
+    seed: u64,
+    mut envelope: impl FnMut(usize, &mut Inventor) -> Envelope,
+) -> FirehoseEvent {
     let mut inventor = Inventor::new(seed);
     let mut event = FirehoseEvent::new(&mut inventor);
     for number in 0_usize.. {
-        let record = envelope(kind, number, &mut inventor).gzip();
+        let record = envelope(number, &mut inventor).gzip();
         event.push(&record, &mut inventor);
         if event.bytes() > payload_bytes {
             break;
@@ -60,29 +70,34 @@ pub fn bomb(inflated_bytes: usize, seed: u64) -> FirehoseEvent {
     event
 }
 
-fn envelope(kind: Kind, number: usize, inventor: &mut Inventor) -> Envelope {
+/// Makes the envelope of this number of a kind.
+#[must_use]
+pub fn envelope(kind: Kind, number: usize, inventor: &mut Inventor) -> Envelope {
+    let access = |api, format, inventor: &mut _| access(api, |call| render(format, call), inventor);
     match (kind, number % 4) {
         (Kind::AccessJson, _) => access(Api::Rest, WIDE_JSON, inventor),
         (Kind::AccessClf, _) | (Kind::Mixed, 2) => access(Api::Rest, REST_CLF, inventor),
         (Kind::Mixed, 0) => access(Api::Rest, REST_JSON, inventor),
         (Kind::Mixed, 1) => access(Api::Http, HTTP_JSON, inventor),
-        (Kind::Execution | Kind::Mixed, _) => execution(inventor),
+        (Kind::Execution | Kind::Mixed, _) => execution(&execution_group(Api::Rest), trace, inventor),
     }
 }
 
-fn access(api: Api, format: &str, inventor: &mut Inventor) -> Envelope {
+/// Makes an envelope of access-log lines, one of each call.
+pub fn access(api: Api, line: impl Fn(&Call) -> String, inventor: &mut Inventor) -> Envelope {
     let mut envelope = Envelope::of("/aws/apigateway/access", inventor);
     for _ in 0..CALLS_PER_RECORD {
         let call = inventor.call(api);
-        envelope.push_at(call.at_ms, &render(format, &call), inventor);
+        envelope.push_at(call.at_ms, &line(&call), inventor);
     }
     envelope
 }
 
-fn execution(inventor: &mut Inventor) -> Envelope {
-    let mut envelope = Envelope::of(&execution_group(Api::Rest), inventor);
+/// Makes an envelope of execution-log lines in this log group, those of several calls interleaved.
+pub fn execution(group: &str, lines: impl Fn(&Call) -> Vec<String>, inventor: &mut Inventor) -> Envelope {
+    let mut envelope = Envelope::of(group, inventor);
     for _ in 0..CALLS_PER_RECORD / CALLS_AT_ONCE / 4 {
-        let mut traces: Vec<_> = (0..CALLS_AT_ONCE).map(|_| trace(&inventor.call(Api::Rest)).into_iter()).collect();
+        let mut traces: Vec<_> = (0..CALLS_AT_ONCE).map(|_| lines(&inventor.call(Api::Rest)).into_iter()).collect();
         while !traces.is_empty() {
             traces.retain_mut(|lines| lines.next().map(|line| envelope.push(&line, inventor)).is_some());
         }

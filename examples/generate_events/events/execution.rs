@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html>
 
-use super::call::{ACCOUNT, Call};
+use super::call::{ACCOUNT, Call, timestamp};
 
 /// Bytes after which API Gateway cuts a line of the log group that it manages.
 pub const LINE_CAP_BYTES: usize = 1024;
@@ -57,6 +57,21 @@ pub fn trace(call: &Call) -> Vec<String> {
     texts.push(format!("Method completed with status: {}", call.status));
     texts.push(format!("AWS Integration Endpoint RequestId : {}", call.integration_id));
     texts.into_iter().map(|text| line(id, &text)).collect()
+}
+
+/// Writes the lines of one request as vended logs: each the payload of a JSON record.
+#[must_use]
+pub fn vended(call: &Call) -> Vec<String> {
+    let (api, stage, method, resource, at_ms) =
+        (call.api.id(), call.api.stage(), call.method, call.resource, call.at_ms);
+    let records = trace(call).into_iter().zip(0..).map(move |(payload, number)| {
+        let payload = serde_json::Value::from(payload);
+        let time = timestamp(at_ms + number);
+        format!(
+            r#"{{"resource_arn":"arn:aws:apigateway:us-east-1::/restapis/{api}/stages/{stage}","event_timestamp":"{time:.3}","api_id":"{api}","stage":"{stage}","resource_path":"{resource}","http_method":"{method}","payload":{payload}}}"#
+        )
+    });
+    records.collect()
 }
 
 /// One line as API Gateway writes it: cut where it is too long.

@@ -4,9 +4,9 @@ use super::access::{
     HTTP_CLF, HTTP_CSV, HTTP_JSON, HTTP_XML, REST_CLF, REST_CSV, REST_JSON, REST_XML, WEBSOCKET_CLF, WEBSOCKET_JSON,
     render,
 };
-use super::call::{ACCOUNT, Api, Call, Inventor, timestamp};
+use super::call::{ACCOUNT, Api, Inventor};
 use super::envelope::{Envelope, execution_group, gzip};
-use super::execution::trace;
+use super::execution::{trace, vended};
 use super::firehose::FirehoseEvent;
 use super::firehose::Verdict::{self, Dropped, ProcessingFailed};
 use super::secrets;
@@ -220,20 +220,8 @@ fn vended_execution_logs(event: &mut FirehoseEvent, inventor: &mut Inventor) {
         envelope.push(&line, inventor);
     }
     event.push(&envelope.gzip(), inventor);
-    let lines: String = vended(&inventor.call(Api::Rest)).map(|line| line + "\n").collect();
+    let lines: String = vended(&inventor.call(Api::Rest)).into_iter().map(|line| line + "\n").collect();
     event.push(lines.as_bytes(), inventor);
-}
-
-fn vended(call: &Call) -> impl Iterator<Item = String> {
-    let (api, stage, method, resource, at_ms) =
-        (call.api.id(), call.api.stage(), call.method, call.resource, call.at_ms);
-    trace(call).into_iter().zip(0..).map(move |(payload, number)| {
-        let payload = serde_json::Value::from(payload);
-        let time = timestamp(at_ms + number);
-        format!(
-            r#"{{"resource_arn":"arn:aws:apigateway:us-east-1::/restapis/{api}/stages/{stage}","event_timestamp":"{time:.3}","api_id":"{api}","stage":"{stage}","resource_path":"{resource}","http_method":"{method}","payload":{payload}}}"#
-        )
-    })
 }
 
 /// Cut in the middle, a wrong checksum, and something behind the last member.
