@@ -98,7 +98,8 @@ impl<'a> Reader<'a> {
         let is_execution = head.origin.holds_execution_logs();
         let raw = match line {
             Line::Message(raw) if !is_execution => {
-                if let Some(log) = self.formats.parse_message(raw).or_else(|| self.learned.read(raw)) {
+                let learned = self.learned.read(self.formats, self.redactor, raw);
+                if let Some(log) = learned.or_else(|| self.formats.parse_message(raw)) {
                     return take(head, Read::Access(&log));
                 }
                 Some(raw)
@@ -152,9 +153,9 @@ impl<'a> Reader<'a> {
                     Err(_) => take(&vended.head(head), Read::Access(&log)),
                 };
             }
-            if let Some(raw) = raw {
-                self.learned.learn(self.formats, self.redactor, raw, line);
-            }
+        }
+        if let Some(raw) = raw {
+            self.learned.learn(self.formats, self.redactor, raw, line, &log);
         }
         take(head, Read::Access(&log))
     }

@@ -11,7 +11,7 @@ use super::kind::Fit;
 use super::parts::Parts;
 use super::setting::FormatErrorKind;
 use super::shape::{self, PLACEHOLDER, Placed, Shape};
-use super::stencil::Stencil;
+use super::stencil::{Holds, Stencil};
 use super::variables::{Variable, name_length};
 
 /// What a variable's name stands behind.
@@ -52,6 +52,12 @@ impl Slot {
     /// Returns whether the slot is several variables, or a variable among other text.
     pub(super) fn is_composite(&self) -> bool {
         self.variable.name.is_empty()
+    }
+
+    /// Returns whether a valid value can stand at the start of a text.
+    pub(super) fn may_start(&self, text: &str) -> bool {
+        let is_value = |first: char| first == '-' || self.variable.kind.may_hold(first.encode_utf8(&mut [0; 4]));
+        self.dollar || self.variable.kind.is_free() || text.chars().next().is_some_and(is_value)
     }
 
     /// Tells whether a piece of a line can be the slot's value, with the dollar sign that may stand before it.
@@ -254,8 +260,9 @@ impl Format {
             shape.as_ref().map_or_else(|| slots.iter().filter(|slot| !slot.is_composite()).count(), Shape::variables);
         let is_only_variables = shape.as_ref().is_none_or(Shape::is_only_variables);
         let stencil = shape.as_ref().and_then(|_| {
-            let behind =
-                slots.iter().zip(literals.get(1..)?).map(|(slot, literal)| (slot.quoted, literal.text.as_ref()));
+            let holds = |slot: &Slot| if slot.quoted { Holds::Inside } else { Holds::Scalar };
+            let behind = slots.iter().zip(literals.get(1..)?);
+            let behind = behind.map(|(slot, literal)| (holds(slot), literal.text.as_ref()));
             // Outside quotes, several values together are no JSON value.
             let is_plain = slots.iter().all(|slot| slot.quoted || !slot.is_composite());
             Stencil::new(&literals.first()?.text, behind).filter(|_| is_plain)

@@ -105,8 +105,8 @@ pub struct AccessLog<'a> {
 enum Fields<'a> {
     /// There is nothing else.
     None,
-    /// The line, a JSON object that every reader takes alike, and as it was given.
-    Line(Cow<'a, str>, Object<'a>),
+    /// The line, a JSON object.
+    Line(&'a str, Object<'a>),
     /// The format, a JSON object, with the values for what is not constant.
     Format,
     /// The text of a line that came before, with these values.
@@ -225,7 +225,7 @@ impl Formats {
         if has_format { Some(with_keys) } else { mended(line, true) }
     }
 
-    /// Reads a line as it stands in a JSON string, if it is the text of a JSON format to the letter and no value has an escape.
+    /// Reads a line as it stands in a JSON string, if it is the text of a JSON format to the letter.
     ///
     /// `None` says nothing: [`parse`](Self::parse) may read the decoded line yet, and reads no line otherwise than this.
     #[must_use]
@@ -276,6 +276,14 @@ impl Formats {
         self.set.iter().chain(&self.documented)
     }
 
+    /// Returns whether a line with the keys of both is of the first format, whatever its values are: of several guesses that fit,
+    /// the one with the most variables, then the one with the most literal text.
+    fn is_before(&self, format: &Format, other: &Format) -> bool {
+        let is_in = |formats: &[Format], format| formats.iter().any(|known| std::ptr::eq(known, format));
+        let size = |format: &Format| (format.variables, format.pattern.literal_bytes());
+        is_in(&self.documented, other) && (is_in(&self.set, format) || size(other) < size(format))
+    }
+
     /// Reads a line that starts as a JSON object.
     fn object<'a>(&'a self, line: &'a str) -> Result<AccessLog<'a>, crate::json::JsonError> {
         let verbatim = |format: &'a Format| Some((format, object::verbatim(format, line)?));
@@ -300,9 +308,8 @@ impl Formats {
             // Of several that are the last one's equal, the first.
             fitting.into_iter().rev().max_by_key(fit)
         };
-        let line_for_all = json::sound(line);
         // A key that comes twice may have been written by whoever made the value before it.
-        let is_doubtful = matches!(line_for_all, Cow::Owned(_)) && object.repeats();
+        let is_doubtful = object.repeats();
         if is_doubtful && let Some(log) = self.valid(line) {
             return Ok(log);
         }
@@ -320,7 +327,7 @@ impl Formats {
                 return Ok(log);
             }
         }
-        let fields = Fields::Line(line_for_all, object);
+        let fields = Fields::Line(line, object);
         Ok(match reading {
             Some((format, values)) => AccessLog::new(format, values, fields),
             None => AccessLog { reading: None, fields },
@@ -482,13 +489,10 @@ impl<'a> AccessLog<'a> {
         member(out, fields, |out| match (&self.fields, &self.reading) {
             (Fields::Line(line, _), reading) => {
                 let format = reading.as_ref().map(|(format, _)| *format);
-                write::fields_of_line(format, line, redactor, out).unwrap_or(false)
+                write::fields_of_line(format, &json::sound(line), redactor, out).unwrap_or(false)
             }
             (Fields::Format, Some((format, values))) => write::fields_of_format(format, values, redactor, out),
-            (Fields::Learned(template, values), _) => {
-                template.write(values, redactor, out);
-                true
-            }
+            (Fields::Learned(template, values), _) => template.write(values, redactor, out),
             (Fields::None | Fields::Format, _) => false,
         });
     }

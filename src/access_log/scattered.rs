@@ -21,8 +21,12 @@ use crate::redact::{REDACTED, Redactor};
 pub(super) fn without<'a>(format: &Format, values: &[Value<'a>], redactor: &Redactor) -> Option<Vec<Value<'a>>> {
     let slots = &format.pattern.slots;
     let may_name = |(slot, value): (&Slot, &Value<'_>)| {
-        let text = value.characters();
-        has_sign(&text) && !is_certain(slot.variable.kind, &text)
+        // What is known to be valid needs no look.
+        let is_inert = matches!(value, Value::Nameless(_)) && slot.variable.kind.is_inert();
+        !is_inert && {
+            let text = value.characters();
+            has_sign(&text) && !is_certain(slot.variable.kind, &text)
+        }
     };
     if !format.pattern.is_unmarked || !slots.iter().zip(values).any(may_name) {
         return None;

@@ -1,10 +1,13 @@
 //! The text around a line's values as it stands in the envelope, where the line is a JSON string.
 //!
 //! Every line of a stage has the same text around its values. Where the line is JSON, that text can be compared as it stands,
-//! with its escapes, and a value that has no escape is what lies between two pieces of it. So neither has the message's JSON
-//! string to be decoded nor the JSON in it to be parsed: each byte is looked at once.
+//! with its escapes, and a value is what lies between two pieces of it. So neither has the message's JSON string to be decoded
+//! nor the JSON in it to be parsed: each byte is looked at once.
 //!
-//! A stencil takes only what the clear way would read the same: whatever has an escape in a value goes that way.
+//! ```text
+//! envelope  {\"ip\":\"192.0.2.7\",\"agent\":\"say \\\"hi\\\"\"}
+//! text      {\"ip\":\"         \",\"agent\":\"              \"}
+//! ```
 
 use super::value::Value;
 use crate::json::{self, Cursor, Kind, Str};
@@ -19,19 +22,29 @@ pub(super) struct Stencil {
 /// A place for a value, and the text behind it.
 #[derive(Debug, Clone)]
 struct Place {
-    /// Whether the value is the inside of a JSON string.
-    quoted: bool,
+    holds: Holds,
     behind: Box<str>,
 }
 
+/// What stands in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// The inside of a JSON string.
+    Inside,
+    /// A string with its quotes, a number, a boolean or null.
+    Scalar,
+    /// A list of anything.
+    List,
+}
+
 impl Stencil {
-    /// Makes a stencil of the text of a JSON object: the text before its values, then for each value whether it is the inside
-    /// of a string, and the text behind it.
+    /// Makes a stencil of the text of a JSON object: the text before its values, then for each value what it is, and the text
+    /// behind it.
     ///
     /// `None` if some of the text has an escape of its own, if it is not an object's from brace to brace, or if it has no value.
-    pub(super) fn new<'a>(first: &str, places: impl Iterator<Item = (bool, &'a str)>) -> Option<Self> {
+    pub(super) fn new<'a>(first: &str, places: impl Iterator<Item = (Holds, &'a str)>) -> Option<Self> {
         let places: Vec<Place> =
-            places.map(|(quoted, behind)| Some(Place { quoted, behind: escaped(behind)? })).collect::<Option<_>>()?;
+            places.map(|(holds, behind)| Some(Place { holds, behind: escaped(behind)? })).collect::<Option<_>>()?;
         let whole = first.starts_with('{') && places.last()?.behind.ends_with('}');
         let first = escaped(first)?;
         whole.then_some(Self { first, places })
@@ -40,29 +53,40 @@ impl Stencil {
     /// Reads the values of a line.
     pub(super) fn read<'a>(&self, line: Str<'a>) -> Reading<'a> {
         let mut is_unsure = false;
-        match self.values(line.raw(), &mut is_unsure) {
+        match self.values(line, &mut is_unsure) {
             Some(values) => Reading::Values(values),
             None if is_unsure => Reading::Unsure,
             None => Reading::Other,
         }
     }
 
-    fn values<'a>(&self, line: &'a str, is_unsure: &mut bool) -> Option<Vec<Value<'a>>> {
-        let mut at = behind(line, 0, &self.first)?;
+    fn values<'a>(&self, line: Str<'a>, is_unsure: &mut bool) -> Option<Vec<Value<'a>>> {
+        let raw = line.raw();
+        let mut at = behind(raw, 0, &self.first)?;
         let mut values = Vec::with_capacity(self.places.len());
         for place in &self.places {
-            let (value, end) = if place.quoted {
-                string(line, at)?
-            } else {
-                // The clear way passes white space over there.
-                *is_unsure = starts_with_space(line.as_bytes().get(at..)?);
-                scalar(line, at)?
+            let (value, end) = match place.holds {
+                Holds::Inside => {
+                    let (value, end) = string(raw, at)?;
+                    if let Some(next) = behind(raw, end, &place.behind) {
+                        values.push(value);
+                        at = next;
+                        continue;
+                    }
+                    escaped_string(line, at, end)?
+                }
+                Holds::Scalar => {
+                    // The clear way passes white space over there.
+                    *is_unsure = starts_with_space(raw.as_bytes().get(at..)?);
+                    scalar(line, at)?
+                }
+                Holds::List => list(line, at)?,
             };
             values.push(value);
-            at = behind(line, end, &place.behind)?;
+            at = behind(raw, end, &place.behind)?;
         }
         // A line feed may end the line.
-        matches!(line.get(at..)?, "" | "\\n").then_some(values)
+        matches!(raw.get(at..)?, "" | "\\n").then_some(values)
     }
 }
 
@@ -70,7 +94,7 @@ impl Stencil {
 pub(super) enum Reading<'a> {
     /// It has the stencil's text; these are its values.
     Values(Vec<Value<'a>>),
-    /// It has other text, or an escape in a value.
+    /// It has other text, or a value that only the clear way reads.
     Other,
     /// It has white space where only the clear way knows what that means.
     Unsure,
@@ -102,22 +126,64 @@ fn string(line: &str, at: usize) -> Option<(Value<'_>, usize)> {
     Some((if has_sign { Value::Clean(value) } else { Value::Nameless(value) }, at + length))
 }
 
+/// Reads the inside of a string from `at` that has an escape of its own at `end`, and returns where it ends.
+///
+/// `None` for half a surrogate pair too: that has the whole line written anew.
+#[cold]
+fn escaped_string(line: Str<'_>, at: usize, mut end: usize) -> Option<(Value<'_>, usize)> {
+    let bytes = line.raw().as_bytes();
+    if bytes.get(end..)?.starts_with(QUOTE.as_bytes()) {
+        // Other text follows.
+        return None;
+    }
+    loop {
+        end += match bytes.get(end..)? {
+            [b'\\', b'"', ..] => break,
+            [b'\\', b'\\', b'\\', _, ..] => 4,
+            [b'\\', b'\\', _, ..] => 3,
+            [b'\\', b'/', ..] => 2,
+            [b'\\', ..] | [] => return None,
+            rest => json::unescaped_run(rest).0,
+        };
+    }
+    let part = line.part(at..end)?;
+    let around = format!("\"{}\"", part.decode());
+    let mut cursor = Cursor::new(&around);
+    let string = cursor.string().ok()?;
+    (cursor.rest().is_empty() && !string.has_lone_surrogate()).then_some((Value::Twice(part), end))
+}
+
+const QUOTE: &str = "\\\"";
+
+/// Reads a string with its quotes, and returns where it ends.
+fn quoted(line: Str<'_>, at: usize) -> Option<(Value<'_>, usize)> {
+    let inside = behind(line.raw(), at, QUOTE)?;
+    let (value, end) = string(line.raw(), inside)?;
+    if let Some(next) = behind(line.raw(), end, QUOTE) {
+        return Some((value, next));
+    }
+    let (value, end) = escaped_string(line, inside, end)?;
+    Some((value, end + QUOTE.len()))
+}
+
 /// Reads a value that stands outside quotes in the format, and returns where it ends: a string with its quotes, a number, a
 /// boolean or null.
-fn scalar(line: &str, at: usize) -> Option<(Value<'_>, usize)> {
-    const QUOTE: &str = "\\\"";
-    if let Some(inside) = behind(line, at, QUOTE) {
-        let (value, end) = string(line, inside)?;
-        return Some((value, behind(line, end, QUOTE)?));
+fn scalar(line: Str<'_>, at: usize) -> Option<(Value<'_>, usize)> {
+    let rest = line.raw().get(at..)?;
+    if rest.starts_with('\\') {
+        return quoted(line, at);
     }
-    // Nearly every number is digits; what else it may be, the text behind it tells.
-    let digits = line.as_bytes().get(at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if digits == 1 || (digits > 1 && line.as_bytes().get(at) != Some(&b'0')) {
-        return Some((Value::Plain(line.get(at..at + digits)?), at + digits));
+    // Nearly every number is digits.
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let goes_on = matches!(rest.as_bytes().get(digits), Some(b'.' | b'e' | b'E'));
+    let is_plain = digits == 1 || (1..=json::NUMBER_MAX_BYTES).contains(&digits) && !rest.starts_with('0');
+    if is_plain && !goes_on {
+        return Some((Value::Plain(rest.get(..digits)?), at + digits));
     }
-    let mut cursor = Cursor::new(line.get(at..)?);
+    let mut cursor = Cursor::new(rest);
     let value = match cursor.kind().ok()? {
-        Kind::Number | Kind::Bool => Value::Plain(cursor.value().ok()?),
+        Kind::Number => Value::Plain(cursor.value().ok().filter(|number| json::is_sound_number(number))?),
+        Kind::Bool => Value::Plain(cursor.value().ok()?),
         Kind::Null => {
             cursor.value().ok()?;
             Value::Nothing
@@ -127,13 +193,42 @@ fn scalar(line: &str, at: usize) -> Option<(Value<'_>, usize)> {
     Some((value, at + cursor.position()))
 }
 
+/// Reads a list that every reader takes alike, and returns where it ends.
+fn list(line: Str<'_>, at: usize) -> Option<(Value<'_>, usize)> {
+    let bytes = line.raw().as_bytes();
+    let mut depth = 0_usize;
+    let mut end = at;
+    loop {
+        end = match bytes.get(end)? {
+            b'[' | b'{' => {
+                depth += 1;
+                end + 1
+            }
+            b']' | b'}' => {
+                depth = depth.checked_sub(1)?;
+                end + 1
+            }
+            b'\\' => quoted(line, end)?.1,
+            _ => end + 1,
+        };
+        if depth == 0 {
+            break;
+        }
+    }
+    let part = line.part(at..end)?;
+    let list = part.decode();
+    let mut cursor = Cursor::new(&list);
+    let is_list = cursor.kind() == Ok(Kind::Array) && cursor.value().is_ok() && cursor.at_end();
+    (is_list && json::is_sound(&list)).then_some((Value::Twice(part), end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn reads(message: &str, expected: Option<&[&str]>) {
-        let places = [(true, "\",\"b\": "), (false, ",\"c\":\""), (true, "\"}")];
+        let places = [(Holds::Inside, "\",\"b\": "), (Holds::Scalar, ",\"c\":\""), (Holds::Inside, "\"}")];
         let stencil = Stencil::new("{\"a\":\"", places.into_iter()).unwrap();
         let json = serde_json::to_string(message).unwrap();
         let values = match stencil.read(Cursor::new(&json).string().unwrap()) {
@@ -149,13 +244,16 @@ mod tests {
         reads(r#"{"a":"x y","b": 12,"c":"é"}"#, Some(&["x y", "12", "é"]));
         reads("{\"a\":\"\",\"b\": \"-\",\"c\":\"-\"}\n", Some(&["", "-", "-"]));
         reads(r#"{"a":"x","b": null,"c":"y"}"#, Some(&["x", "", "y"]));
+        reads(r#"{"a":"\"x\\\/","b": "\\","c":"\u00e9\n"}"#, Some(&["\"x\\/", "\\", "é\n"]));
     }
 
     #[test]
     fn what_needs_a_closer_look_is_left_to_it() {
         for line in [
             r#"{"a":"x","b":12,"c":"y"}"#,
-            r#"{"a":"\"x","b": 12,"c":"y"}"#,
+            r#"{"a":"\x","b": 12,"c":"y"}"#,
+            r#"{"a":"\ud800","b": 12,"c":"y"}"#,
+            r#"{"a":"x","b": 1e999,"c":"y"}"#,
             r#"{"a":"x","b": -,"c":"y"}"#,
             r#"{"a":"x","b": [],"c":"y"}"#,
             r#"{"a":"x","b": 12,"c":"y"} "#,
@@ -168,9 +266,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_object_or_has_an_escape_makes_no_stencil() {
-        assert!(Stencil::new("{\"a\\u0020\":\"", [(true, "\"}")].into_iter()).is_none());
-        assert!(Stencil::new(" {\"a\":\"", [(true, "\"}")].into_iter()).is_none());
-        assert!(Stencil::new("{\"a\":\"", [(true, "\"} ")].into_iter()).is_none());
+        assert!(Stencil::new("{\"a\\u0020\":\"", [(Holds::Inside, "\"}")].into_iter()).is_none());
+        assert!(Stencil::new(" {\"a\":\"", [(Holds::Inside, "\"}")].into_iter()).is_none());
+        assert!(Stencil::new("{\"a\":\"", [(Holds::Inside, "\"} ")].into_iter()).is_none());
         assert!(Stencil::new("{\"a\":1}", std::iter::empty()).is_none());
     }
 }

@@ -230,7 +230,11 @@ fn ends(pattern: &Pattern) -> (&str, &str) {
 pub(super) fn strict<'a>(pattern: &Pattern, line: &'a str) -> Option<Vec<Value<'a>>> {
     let (first, last) = ends(pattern);
     let count = pattern.slots.len();
-    pattern.literals.first()?.strip(line)?;
+    let rest = pattern.literals.first()?.strip(line)?;
+    // Most formats that are tried in vain end here, before anything is searched for.
+    if !pattern.slots.first()?.may_start(rest) {
+        return None;
+    }
     let tail = line.len().checked_sub(last.len()).filter(|_| last.is_empty() || line.ends_with(last))?;
     let mut steps = line.len().saturating_mul(STEPS_PER_BYTE).saturating_add(MIN_STEPS);
     let mut values = Vec::new();

@@ -19,6 +19,8 @@ pub(super) enum Value<'a> {
     Nameless(&'a str),
     /// The inside of a JSON string that has escapes.
     Escaped(Str<'a>),
+    /// The same as it stands in an envelope, where the line is a JSON string itself; of a learned line also a list.
+    Twice(Str<'a>),
 }
 
 impl<'a> Value<'a> {
@@ -47,6 +49,7 @@ impl<'a> Value<'a> {
             Self::Clean(text) => Self::Clean(strip(text)),
             Self::Nameless(text) => Self::Nameless(strip(text)),
             Self::Escaped(string) => Self::Escaped(string.without_prefix('$')),
+            Self::Twice(string) => Self::Twice(string.without_prefix('$')),
         }
     }
 
@@ -56,6 +59,7 @@ impl<'a> Value<'a> {
             Self::Unseen | Self::Nothing => Cow::Borrowed(""),
             Self::Plain(text) | Self::Clean(text) | Self::Nameless(text) => Cow::Borrowed(text),
             Self::Escaped(string) => string.decode(),
+            Self::Twice(string) => Cow::Owned(string.decode_twice()),
         }
     }
 

@@ -56,7 +56,7 @@ fn leaf(index: usize, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
         Value::Plain(text) | Value::Clean(text) | Value::Nameless(text) => {
             typed(slot, value, text, context.redactor, out)
         }
-        Value::Escaped(string) => typed(slot, value, &string.decode(), context.redactor, out),
+        Value::Escaped(_) | Value::Twice(_) => typed(slot, value, &value.characters(), context.redactor, out),
     }
 }
 
@@ -136,26 +136,38 @@ fn free_text(
     redactor: &Redactor,
     out: &mut Vec<u8>,
 ) {
-    // A list of a name and its value has quotes, which a string without escapes has not.
-    let may_list = || !matches!(value, Value::Clean(_) | Value::Nameless(_)) && characters.contains('[');
-    if (json::has_secret_sign(characters) || redactor.hides_values() || may_list())
-        && !is_clean(characters)
-        && let Cow::Owned(shown) = redactor.text(characters)
-    {
-        json::write_string(out, &shown);
-    } else {
-        string(value, out);
+    match without_secrets(value, characters, is_clean, redactor) {
+        Some(shown) => json::write_string(out, &shown),
+        None => string(value, out),
     }
 }
 
-/// Writes text that needs no escape as it stands inside a JSON string, without the credentials in it.
-pub(super) fn free_text_inside(text: &str, redactor: &Redactor, out: &mut Vec<u8>) {
-    if !is_clean(text, redactor)
-        && let Cow::Owned(shown) = redactor.text(text)
-    {
-        json::write_escaped(out, &shown);
-    } else {
-        out.extend_from_slice(text.as_bytes());
+/// Returns a value of these characters without the credentials in it; `None` if there are none.
+fn without_secrets(
+    value: Value<'_>,
+    characters: &str,
+    is_clean: impl FnOnce(&str) -> bool,
+    redactor: &Redactor,
+) -> Option<String> {
+    // A list of a name and its value has quotes, which a string without escapes has not.
+    let may_list = || !matches!(value, Value::Clean(_) | Value::Nameless(_)) && characters.contains('[');
+    let is_suspect = json::has_secret_sign(characters) || redactor.hides_values() || may_list();
+    if !is_suspect || is_clean(characters) {
+        return None;
+    }
+    match redactor.text(characters) {
+        Cow::Owned(shown) => Some(shown),
+        Cow::Borrowed(_) => None,
+    }
+}
+
+/// Writes what stands in a JSON string as it stands there, without the credentials in it.
+pub(super) fn inside(value: Value<'_>, redactor: &Redactor, out: &mut Vec<u8>) {
+    let characters = value.characters();
+    match (without_secrets(value, &characters, |text| is_clean(text, redactor), redactor), value) {
+        (Some(shown), _) => json::write_escaped(out, &shown),
+        (None, Value::Twice(string)) => out.extend_from_slice(string.decode().as_bytes()),
+        (None, _) => out.extend_from_slice(characters.as_bytes()),
     }
 }
 
@@ -167,6 +179,7 @@ pub(super) fn string(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Clean(text) | Value::Nameless(text) => text,
         Value::Escaped(string) if string.has_lone_surrogate() => return json::write_string(out, &string.decode()),
         Value::Escaped(string) => string.raw(),
+        Value::Twice(string) => return quoted(&string.decode(), out),
     };
     quoted(inside, out);
 }

@@ -7,12 +7,15 @@ mod runs;
 mod sound;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+use memchr::memchr;
 use thiserror::Error;
 
 pub(crate) use self::runs::{any_sign, has_secret_sign, starts_with, unescaped_run};
 use self::runs::{plain_run, string_end};
-pub use self::sound::{is_sound_number, sound};
+pub(crate) use self::sound::NUMBER_MAX_BYTES;
+pub use self::sound::{is_sound, is_sound_number, sound};
 
 /// Deepest nesting of arrays and objects that is read. Deeper text is an error, so that no input can exhaust the stack.
 ///
@@ -84,6 +87,20 @@ impl<'a> Str<'a> {
     #[must_use]
     pub fn without_prefix(self, character: char) -> Self {
         Self { raw: self.raw.strip_prefix(character).unwrap_or(self.raw), ..self }
+    }
+
+    /// Returns a piece of the string, which must not end inside an escape.
+    #[must_use]
+    pub fn part(self, range: Range<usize>) -> Option<Self> {
+        let raw = self.raw.get(range)?;
+        Some(Self { raw, escaped: memchr(b'\\', raw.as_bytes()).is_some() })
+    }
+
+    /// Decodes a string that stands inside another one, as a line's values do in its envelope: the escapes of both.
+    #[must_use]
+    pub fn decode_twice(self) -> String {
+        let raw = self.decode();
+        Str { raw: &raw, escaped: true }.decode().into_owned()
     }
 
     /// Decodes the string. A surrogate without its other half becomes U+FFFD.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::{Cursor, JsonError, Kind, Str, write_string};
 
 /// The longest number that leaves as a number.
-const NUMBER_MAX_BYTES: usize = 64;
+pub(crate) const NUMBER_MAX_BYTES: usize = 64;
 
 /// Returns a JSON value that says the same and is read alike everywhere: of a key that comes twice the last value counts, half a
 /// surrogate pair becomes U+FFFD, a number that is no finite double or longer than 64 characters a string.
@@ -17,12 +17,18 @@ const NUMBER_MAX_BYTES: usize = 64;
 /// Text that is no JSON stays as it is.
 #[must_use]
 pub fn sound(json: &str) -> Cow<'_, str> {
-    if is_sound(&mut Cursor::new(json)).unwrap_or(true) {
+    if is_sound(json) {
         return Cow::Borrowed(json);
     }
     let mut out = Vec::with_capacity(json.len());
     let written = write_sound(&mut Cursor::new(json), &mut out).ok().and_then(|()| String::from_utf8(out).ok());
     written.map_or(Cow::Borrowed(json), Cow::Owned)
+}
+
+/// Returns whether [`sound`] leaves a text as it is.
+#[must_use]
+pub fn is_sound(json: &str) -> bool {
+    is_sound_value(&mut Cursor::new(json)).unwrap_or(true)
 }
 
 /// Returns whether every reader takes a number as a number.
@@ -51,7 +57,7 @@ fn has_surrogate(raw: &str) -> bool {
 }
 
 /// Reads the value at the cursor. No deeper than JSON is read.
-fn is_sound(cursor: &mut Cursor<'_>) -> Result<bool, JsonError> {
+fn is_sound_value(cursor: &mut Cursor<'_>) -> Result<bool, JsonError> {
     let mut first = true;
     let mut sound = true;
     match cursor.kind()? {
@@ -59,7 +65,7 @@ fn is_sound(cursor: &mut Cursor<'_>) -> Result<bool, JsonError> {
             cursor.open()?;
             let mut keys = Vec::new();
             while let Some(key) = cursor.next_key(&mut first)? {
-                sound = sound && !key.has_lone_surrogate() && is_sound(cursor)?;
+                sound = sound && !key.has_lone_surrogate() && is_sound_value(cursor)?;
                 if !sound {
                     return Ok(false);
                 }
@@ -71,7 +77,7 @@ fn is_sound(cursor: &mut Cursor<'_>) -> Result<bool, JsonError> {
         Kind::Array => {
             cursor.open()?;
             while sound && cursor.next_element(&mut first)? {
-                sound = is_sound(cursor)?;
+                sound = is_sound_value(cursor)?;
             }
         }
         Kind::String => sound = !cursor.string()?.has_lone_surrogate(),
