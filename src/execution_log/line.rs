@@ -116,8 +116,9 @@ const REFUSALS: &[&str] = &["limit exceeded", "not authorized"];
 pub(super) fn read(text: &str) -> Line<'_> {
     let text = text.trim_start();
     // Nearly all phrases stand as they do here: those are quick to tell. No text has two.
-    let to_the_letter = LABELS.iter().filter(|(phrase, _)| json::starts_with(text.as_bytes(), phrase.as_bytes()));
-    let mut labels = to_the_letter.chain(LABELS);
+    let likely = LABELS.iter().filter(|(phrase, _)| phrase.as_bytes().first() == text.as_bytes().first());
+    let to_the_letter = |(phrase, _): &&(&str, _)| json::starts_with(text.as_bytes(), phrase.as_bytes());
+    let mut labels = likely.clone().filter(to_the_letter).chain(likely);
     if let Some(line) = labels.find_map(|&(phrase, label)| Some(Line::Value(label, value(text, phrase)?))) {
         return line;
     }

@@ -1,7 +1,7 @@
 //! A JSON object being written: fields without a value are left out, and every value passes the redactor.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::line;
 use crate::header_map::{self, Names};
@@ -94,28 +94,30 @@ impl<'w> Object<'w> {
     pub(super) fn map(&mut self, name: &str, map: Option<&str>, names: Names) {
         let Some(map) = map else { return };
         let redactor = self.redactor;
-        let mut entries: Vec<(&str, Cow<'_, str>)> = Vec::new();
-        let mut places = HashMap::new();
+        let mut entries: Vec<(&str, Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+        // A map of headers is so small that comparing takes less time than hashing.
+        let mut places = BTreeMap::new();
         for (key, value) in header_map::entries(map, names) {
             // Names may become one by what is hidden in them.
-            let place = *places.entry(redactor.text(key)).or_insert(entries.len());
+            let shown = redactor.text(key);
+            let place = *places.entry(shown.clone()).or_insert(entries.len());
             match entries.get_mut(place) {
-                Some((_, values)) => {
+                Some((_, _, values)) => {
                     let values = values.to_mut();
                     values.push_str(", ");
                     values.push_str(value);
                 }
-                None => entries.push((key, Cow::Borrowed(value))),
+                None => entries.push((key, shown, Cow::Borrowed(value))),
             }
         }
         self.object(name, |object| {
-            for (key, value) in &entries {
+            for (key, shown, value) in &entries {
                 let hidden = match names {
                     Names::Headers | Names::Path => redactor.hides(key),
                     Names::Query => redactor.hides_in_query(key),
                 };
                 object.comma();
-                json::write_string(object.out, &redactor.text(key));
+                json::write_string(object.out, shown);
                 object.out.push(b':');
                 let hidden = hidden && !is_missing(value);
                 let value = if hidden { Cow::Borrowed(REDACTED) } else { redactor.text(value) };

@@ -249,7 +249,13 @@ pub(super) fn fold(name: &str) -> String {
     }
     let name = name.trim_end_matches('.');
     let name = name.rsplit('.').next().unwrap_or(name);
-    let folded: String = name.chars().filter(|c| !is_dash_char(*c)).flat_map(char::to_lowercase).collect();
+    let mut folded = String::with_capacity(name.len());
+    let kept = name.chars().filter(|c| !is_dash_char(*c));
+    if name.is_ascii() {
+        folded.extend(kept.map(|c| c.to_ascii_lowercase()));
+    } else {
+        folded.extend(kept.flat_map(char::to_lowercase));
+    }
     // A name of dashes only is what it is.
     if folded.is_empty() { name.to_owned() } else { folded }
 }
