@@ -100,7 +100,12 @@ impl<'a> Reader<'a> {
             Line::Message(raw) if !is_execution => {
                 let learned = self.learned.read(self.formats, self.redactor, raw);
                 if let Some(log) = learned.or_else(|| self.formats.parse_message(raw)) {
-                    return take(head, Read::Access(&log));
+                    match log.vended().map(vended::of) {
+                        None => return take(head, Read::Access(&log)),
+                        Some(Some(vended)) => return of_vended(head, &vended, &log, take),
+                        // An odd one goes the clear way.
+                        Some(None) => {}
+                    }
                 }
                 Some(raw)
             }
@@ -141,23 +146,33 @@ impl<'a> Reader<'a> {
         let dated = if raw.is_none() { log.time().and_then(valid_timestamp) } else { None };
         let dated = dated.map(|timestamp| Head { timestamp, ..head.clone() });
         let head = dated.as_ref().unwrap_or(head);
+        if let Some(raw) = raw {
+            self.learned.learn(self.formats, self.redactor, raw, line, &log);
+        }
         // Whatever a format takes is an access log; other JSON may be a vended execution record.
         if log.format().is_none() {
             if is_empty_object(line) {
                 return take(head, Read::Text(line, NoLine::Empty));
             }
             if let Some(vended) = vended::parse(line) {
-                return match vended.part() {
-                    Ok(part) => take(head, Read::Vended(&vended, part)),
-                    // One without a request id belongs to no request, and still tells its API.
-                    Err(_) => take(&vended.head(head), Read::Access(&log)),
-                };
+                return of_vended(head, &vended, &log, take);
             }
         }
-        if let Some(raw) = raw {
-            self.learned.learn(self.formats, self.redactor, raw, line, &log);
-        }
         take(head, Read::Access(&log))
+    }
+}
+
+/// Hands over a vended execution record, which `log` has read as any JSON.
+fn of_vended<T>(
+    head: &Head<'_>,
+    vended: &Vended<'_>,
+    log: &AccessLog<'_>,
+    take: impl FnOnce(&Head<'_>, Read<'_>) -> T,
+) -> T {
+    match vended.part() {
+        Ok(part) => take(head, Read::Vended(vended, part)),
+        // One without a request id belongs to no request, and still tells its API.
+        Err(_) => take(&vended.head(head), Read::Access(log)),
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) struct Template {
     end: Box<str>,
     /// The format that the line has by its keys: its index among all.
     format: Option<usize>,
+    /// The keys of the values, if the line is a vended record of execution logs.
+    vended: Vec<Box<str>>,
     /// Which of the values is the API's id, and which the stage's name.
     pub(super) api_id: Option<usize>,
     pub(super) stage: Option<usize>,
@@ -128,16 +130,20 @@ impl Template {
         let is_settled = formats.all().all(|other| {
             is_of(other) || is_foreign(other, &keys) || format.is_some_and(|format| formats.is_before(format, other))
         });
-        if !cursor.at_end() || is_vended || !is_settled {
+        // Each key has one value, so that the values are told by their keys.
+        let is_flat = keys.len() == places.len() && places.iter().all(|place| place.shows != Shows::List);
+        if !cursor.at_end() || is_vended && !is_flat || !is_settled {
             return None;
         }
+        let vended =
+            if is_vended && format.is_none() { keys.iter().map(|key| (*key).into()).collect() } else { Vec::new() };
         read.push((Holds::Inside, line.get(at..)?));
         // Each text stands behind the value before it.
         let first = read.first()?.1;
         let behind = read.iter().zip(read.get(1..)?).map(|((holds, _), (_, behind))| (*holds, *behind));
         let stencil = Stencil::new(first, behind)?;
         let format = formats.all().position(is_of);
-        Some(Self { stencil, places, end: written.into(), format, api_id, stage })
+        Some(Self { stencil, places, end: written.into(), format, vended, api_id, stage })
     }
 
     fn read<'a>(&'a self, formats: &'a Formats, redactor: &Redactor, line: Str<'a>) -> Option<AccessLog<'a>> {
@@ -164,6 +170,16 @@ impl Template {
         let is_set = index < formats.set.len();
         (is_set || object::are_valid(format, &of_format))
             .then(|| AccessLog::new(format, of_format, Fields::Learned(self, values)))
+    }
+
+    /// Returns the keys and values of a line that is a vended record; `None` if it is none.
+    pub(super) fn vended<'a>(
+        &'a self,
+        values: &'a [Value<'_>],
+    ) -> Option<impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)>> {
+        let text = |value: &Value<'a>| (*value != Value::Nothing).then(|| value.characters());
+        let members = self.vended.iter().map(AsRef::as_ref).zip(values.iter().map(text));
+        (!self.vended.is_empty()).then_some(members)
     }
 
     /// Writes what is no variable of the format as an object. Returns whether there is anything; if not, nothing is written.
@@ -356,7 +372,8 @@ mod tests {
             learned.learn(formats, redactor, Cursor::new(&raw).string().unwrap(), taught, &log);
         }
         let log = learned.read(formats, redactor, Cursor::new(&message).string().unwrap())?;
-        Some(written(&log, redactor))
+        // What a vended record becomes, its reader knows.
+        log.vended().is_none().then(|| written(&log, redactor))
     }
 
     #[track_caller]
@@ -457,6 +474,21 @@ mod tests {
         ] {
             learns(taught, line, None);
         }
+    }
+
+    #[test]
+    fn a_vended_record_is_told_by_its_keys() {
+        let (formats, redactor) = (Formats::documented(), Redactor::off());
+        let taught = r#"{"stage":"prod","api_id":"a","payload":"(r) x"}"#;
+        let raw = in_envelope(taught);
+        let mut learned = Learned::default();
+        let raw = Cursor::new(&raw).string().unwrap();
+        learned.learn(&formats, &redactor, raw, taught, &formats.parse(taught).unwrap());
+        let line = in_envelope(r#"{"stage":"test","api_id":"b","payload":"(r) \"y\""}"#);
+        let log = learned.read(&formats, &redactor, Cursor::new(&line).string().unwrap()).unwrap();
+        let members: Vec<_> = log.vended().unwrap().map(|(key, text)| (key, text.map(Cow::into_owned))).collect();
+        let expected = [("stage", Some("test")), ("api_id", Some("b")), ("payload", Some("(r) \"y\""))];
+        assert_eq!(members, expected.map(|(key, text)| (key, text.map(str::to_owned))));
     }
 
     #[test]

@@ -417,6 +417,16 @@ impl<'a> AccessLog<'a> {
         is_name(&value).then_some(value)
     }
 
+    /// Returns the keys and values of a line that was read by the text of one before it and is a vended record of execution
+    /// logs, if it has no key but those of one; `None` for any other.
+    #[must_use]
+    pub fn vended(&self) -> Option<impl Iterator<Item = (&str, Option<Cow<'_, str>>)>> {
+        match &self.fields {
+            Fields::Learned(template, values) => template.vended(values),
+            _ => None,
+        }
+    }
+
     /// Returns when the request came, in milliseconds since the Unix epoch, where the format or, of a JSON object, the key
     /// `requestTimeEpoch` or `requestTime` tells.
     #[must_use]

@@ -88,7 +88,9 @@ impl Stitcher {
             || vended.head(head),
             |request| {
                 request.credit(record, &head.id);
-                for text in text.split(&format!("\n({request_id}) ")) {
+                if memchr(b'\n', text.as_bytes()).is_some() {
+                    text.split(&format!("\n({request_id}) ")).for_each(|text| request.add(text));
+                } else {
                     request.add(text);
                 }
                 request.stand_in(vended.http_method(), vended.resource_path());

@@ -47,17 +47,7 @@ pub fn parse(json: &str) -> Option<Vended<'_>> {
     let mut first = true;
     while let Some(key) = cursor.next_key(&mut first).ok()? {
         let known = key.decode();
-        let slot = match known.as_ref() {
-            "resource_arn" => Some(&mut record.resource_arn),
-            "event_timestamp" => Some(&mut record.event_timestamp),
-            "api_id" => Some(&mut record.api_id),
-            "stage" => Some(&mut record.stage),
-            "resource_path" => Some(&mut record.resource_path),
-            "http_method" => Some(&mut record.http_method),
-            "payload" => Some(&mut record.payload),
-            _ => None,
-        };
-        let Some(slot) = slot else {
+        let Some(slot) = record.slot(&known) else {
             record.others.push((key.raw(), cursor.value().ok()?));
             continue;
         };
@@ -68,15 +58,52 @@ pub fn parse(json: &str) -> Option<Vended<'_>> {
             Kind::Null => None,
             _ => Some(Cow::Borrowed(value)),
         };
-        let is_odd = matches!(known.as_ref(), "api_id" | "stage") && text.as_deref().is_some_and(|text| !is_name(text));
+        let is_odd = is_odd(&known, text.as_deref());
+        *slot = text.filter(|_| !is_odd);
         if is_odd {
             record.others.push((key.raw(), value));
         }
-        *slot = text.filter(|_| !is_odd);
     }
-    let whole =
-        cursor.at_end() && record.payload.is_some() && (record.api_id.is_some() || record.resource_arn.is_some());
-    whole.then_some(record)
+    record.whole().filter(|_| cursor.at_end())
+}
+
+/// Makes a record of known keys and their values; `None` if it is none, or something is to be kept as it stands.
+pub(crate) fn of<'a, 'k>(members: impl Iterator<Item = (&'k str, Option<Cow<'a, str>>)>) -> Option<Vended<'a>> {
+    let mut record = Vended::default();
+    for (key, text) in members {
+        if is_odd(key, text.as_deref()) {
+            return None;
+        }
+        *record.slot(key)? = text;
+    }
+    record.whole()
+}
+
+/// Returns whether this is the name of an API or a stage, and can be none.
+fn is_odd(key: &str, text: Option<&str>) -> bool {
+    matches!(key, "api_id" | "stage") && text.is_some_and(|text| !is_name(text))
+}
+
+impl<'a> Vended<'a> {
+    /// Returns the place of a known key's value.
+    fn slot(&mut self, key: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        Some(match key {
+            "resource_arn" => &mut self.resource_arn,
+            "event_timestamp" => &mut self.event_timestamp,
+            "api_id" => &mut self.api_id,
+            "stage" => &mut self.stage,
+            "resource_path" => &mut self.resource_path,
+            "http_method" => &mut self.http_method,
+            "payload" => &mut self.payload,
+            _ => return None,
+        })
+    }
+
+    /// Returns the record if it is one.
+    fn whole(self) -> Option<Self> {
+        let is_whole = self.payload.is_some() && (self.api_id.is_some() || self.resource_arn.is_some());
+        is_whole.then_some(self)
+    }
 }
 
 impl Vended<'_> {
