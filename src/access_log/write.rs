@@ -73,7 +73,7 @@ fn typed(slot: &Slot, value: Value<'_>, characters: &str, redactor: &Redactor, o
         kind,
         Kind::Number | Kind::Bool | Kind::Time | Kind::Method | Kind::Protocol | Kind::EventType | Kind::Id
     );
-    let hides_values = || redactor.hides_values() && !is_made;
+    let hides_values = || redactor.hides_values() && !(is_made && kind.fit(text) == Fit::Valid);
     match kind {
         _ if hides(&slot.variable, redactor) => json::write_string(out, REDACTED),
         Kind::Number if is_number(text) => out.extend_from_slice(text.as_bytes()),
@@ -423,6 +423,18 @@ mod tests {
         let formats = Formats::compile(setting).unwrap();
         let log = formats.parse(line).unwrap();
         assert_eq!(written(&log, &Redactor::new(["x-pin"])), expected, "{line}");
+    }
+
+    #[test]
+    fn what_api_gateway_makes_is_shown_only_if_it_is_as_documented() {
+        let redactor = Redactor::new(["x-pin"]).with_values(&[crate::redact::ValueKind::Email]);
+        let formats = Formats::compile(r#"{"id":"$context.requestId"}"#).unwrap();
+        for (id, shown) in [("1c9d-22", "1c9d-22"), ("jane@example.com", REDACTED)] {
+            let message = serde_json::to_string(&format!("{{\"id\":\"{id}\"}}")).unwrap();
+            let message = Cursor::new(&message).string().unwrap();
+            let log = formats.parse_message(message).unwrap();
+            assert_eq!(written(&log, &redactor), format!(",\"context\":{{\"requestId\":\"{shown}\"}}"));
+        }
     }
 
     #[test]
