@@ -222,7 +222,7 @@ async fn metric(world: &World, name: &str) -> u64 {
     loop {
         let lines = world.function.lines();
         let metrics = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        if let Some(value) = metrics.filter_map(|line| line[name].as_u64()).next() {
+        if let Some(value) = metrics.find_map(|line| line[name].as_u64()) {
             return value;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
