@@ -39,6 +39,8 @@ pub struct Destination {
     pub around: [&'static str; 2],
     /// What is written for each event.
     event: &'static str,
+    /// Names that this writes beside the event's members.
+    taken: &'static [&'static str],
     /// Other names of fields.
     names: &'static str,
     /// Fields that are not written: the template has them elsewhere.
@@ -71,6 +73,7 @@ pub static JSON: Destination = Destination {
     format: PayloadFormat::Json,
     around: ["", ""],
     event: "{event}",
+    taken: &[],
     names: "",
     omitted: &[],
     encoding: PayloadEncoding::Identity,
@@ -102,6 +105,7 @@ static DATADOG: Destination = Destination {
     auth: Auth::Key,
     headers: ["DD-API-KEY: {token}"; 2],
     event: r#"{"message":"{summary}","ddsource":"apigateway","service":"{service}","timestamp":{epochMillis}{members}}"#,
+    taken: &["message", "ddsource", "service", "timestamp"],
     omitted: &[Field::Timestamp, Field::Message],
     encoding: PayloadEncoding::Gzip,
     max_bytes: [5 * MB, 5 * MB],
@@ -150,6 +154,7 @@ static DYNATRACE: Destination = Destination {
     name: "dynatrace",
     headers: [AUTHORIZATION, "Authorization: Api-Token {token}"],
     event: r#"{"timestamp":"{timestamp}","content":"{summary}"{members}}"#,
+    taken: &["timestamp", "content"],
     omitted: &[Field::Timestamp, Field::Message],
     max_bytes: [MB, 10 * MB],
     max_events: Some(50_000),
@@ -169,7 +174,7 @@ impl Destination {
         if self.format == PayloadFormat::Otlp {
             layout.write_as_log_record();
         } else {
-            layout.write_as_own(self.event);
+            layout.write_as_own(self.event, self.taken);
         }
         layout.omit(self.omitted);
         layout.max_value_bytes = self.max_value_bytes;

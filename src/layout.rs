@@ -88,6 +88,8 @@ pub struct Layout {
     pub(crate) statics: Box<str>,
     /// What is written for each event.
     pub(crate) pieces: Vec<Piece>,
+    /// Names that the template writes beside the event's members.
+    taken: &'static [&'static str],
     /// Most bytes of a top-level value that the destination does not cut.
     pub(crate) max_value_bytes: usize,
 }
@@ -119,7 +121,7 @@ impl Default for Layout {
     /// The structured event as it is.
     fn default() -> Self {
         let labels = FIELDS.map(|(_, name)| label(name));
-        Self { labels, statics: "".into(), pieces: vec![Piece::Event], max_value_bytes: usize::MAX }
+        Self { labels, statics: "".into(), pieces: vec![Piece::Event], taken: &[], max_value_bytes: usize::MAX }
     }
 }
 
@@ -144,9 +146,15 @@ impl Layout {
             let (field, _) = FIELDS.iter().find(|(_, known)| *known == field).ok_or(LayoutError::UnknownField)?;
             *self.slot(*field) = label(name);
         }
-        let mut labels: Vec<&str> = self.labels.iter().map(AsRef::as_ref).filter(|label| !label.is_empty()).collect();
+        let mut labels = self.names();
         labels.sort_unstable();
         if labels.windows(2).any(|two| two.first() == two.last()) { Err(LayoutError::SameName) } else { Ok(()) }
+    }
+
+    /// The labels of all fields that stand in the object of the event's members.
+    fn names(&self) -> Vec<Box<str>> {
+        let own = self.labels.iter().filter(|label| !label.is_empty()).cloned();
+        own.chain(self.taken.iter().map(|name| label(name))).collect()
     }
 
     /// Leaves fields out.
@@ -166,7 +174,7 @@ impl Layout {
     /// If it is none, or a field of it has the name of an event's field or comes twice.
     pub fn add(&mut self, object: &str) -> Result<(), LayoutError> {
         let mut statics = String::new();
-        let mut taken: Vec<String> = self.labels.iter().map(ToString::to_string).collect();
+        let mut taken = self.names();
         let mut cursor = Cursor::new(object);
         let mut read = || {
             if cursor.kind()? != Kind::Object {
@@ -183,14 +191,14 @@ impl Layout {
         let members = read().ok().flatten().ok_or(LayoutError::NoObject)?;
         for (name, value) in members {
             let label = label(&name);
-            if taken.iter().any(|taken| **taken == *label) {
+            if taken.contains(&label) {
                 return Err(LayoutError::TakenName);
             }
             statics.push_str(&label);
             let mut compact = Vec::new();
             json::write_compact(&mut compact, &json::sound(value));
             statics.push_str(&String::from_utf8(compact).expect("blanks are left out of text"));
-            taken.push(label.into());
+            taken.push(label);
         }
         self.statics = statics.into();
         Ok(())
@@ -242,8 +250,9 @@ impl Layout {
         self.pieces == [Piece::Event]
     }
 
-    /// Has a destination's template written for each event.
-    pub(crate) fn write_as_own(&mut self, template: &str) {
+    /// Has a destination's template written for each event, which writes these names beside the event's members.
+    pub(crate) fn write_as_own(&mut self, template: &str, taken: &'static [&'static str]) {
+        self.taken = taken;
         self.pieces = pieces(template, &OWN_PLACEHOLDERS);
     }
 }
@@ -303,4 +312,68 @@ fn label(name: &str) -> Box<str> {
     json::write_string(&mut label, name);
     label.push(b':');
     String::from_utf8(label).expect("a JSON string is text").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn names(pairs: &str, expected: &Result<Option<&str>, LayoutError>) {
+        let mut layout = Layout::default();
+        let renamed = layout.rename(pairs).map(|()| layout.label(Field::Id));
+        assert_eq!(renamed, *expected, "{pairs}");
+    }
+
+    #[test]
+    fn a_field_has_another_name_that_no_other_has() {
+        names("", &Ok(Some(",\"id\":")));
+        names(" id = eventId , stage=s ", &Ok(Some(",\"eventId\":")));
+        names("id=a\"b", &Ok(Some(",\"a\\\"b\":")));
+        names("id=stage,stage=id", &Ok(Some(",\"stage\":")));
+        names("id=stage", &Err(LayoutError::SameName));
+        names("id=x,kind=x", &Err(LayoutError::SameName));
+        names("ID=x", &Err(LayoutError::UnknownField));
+        for malformed in ["id", "id=", "=x"] {
+            let error = if malformed == "=x" { LayoutError::UnknownField } else { LayoutError::Pairs };
+            names(malformed, &Err(error));
+        }
+    }
+
+    #[track_caller]
+    fn adds(object: &str, expected: Result<&str, LayoutError>) {
+        let mut layout = Layout::default();
+        layout.write_as_own("{members}", &["service"]);
+        layout.omit(&[Field::Message]);
+        let added = layout.add(object).map(|()| layout.statics.to_string());
+        assert_eq!(added, expected.map(str::to_owned), "{object}");
+    }
+
+    #[test]
+    fn static_fields_stand_beside_the_events_own_under_names_of_theirs() {
+        adds("{}", Ok(""));
+        adds(" {\"a\" : { \"b\": [1, 2] }} ", Ok(",\"a\":{\"b\":[1,2]}"));
+        adds(r#"{"a":{"b":1,"b":2}}"#, Ok(r#","a":{"b":2}"#));
+        // What is left out leaves its name to others.
+        adds(r#"{"message":"m"}"#, Ok(r#","message":"m""#));
+        for taken in [r#"{"id":1}"#, r#"{"\u0069d":1}"#, r#"{"a":1,"a":2}"#, r#"{"service":1}"#, r#"{"derived":1}"#] {
+            adds(taken, Err(LayoutError::TakenName));
+        }
+        for none in ["", "[]", "1", "{", "{\"a\":1} x", "{\"a\"}"] {
+            adds(none, Err(LayoutError::NoObject));
+        }
+    }
+
+    #[test]
+    fn a_template_is_divided_at_its_placeholders_and_all_other_braces_are_text() {
+        let mut layout = Layout::default();
+        assert_eq!(layout.write_as(r#"{"i":"{id}","e":{event}}"#), Ok(()));
+        let text = |text: &str| Piece::Text(text.into());
+        assert_eq!(layout.pieces, [text("{\"i\":\""), Piece::Id, text("\",\"e\":"), Piece::Event, text("}")]);
+        for none in ["", "{}", "{event}{event}", "{summary}"] {
+            assert!(layout.write_as(none).is_err(), "{none}");
+        }
+        assert_eq!(around_events("<{events}>"), Ok(["<", ">"]));
+        assert!(around_events("{events}{events}").is_err());
+    }
 }

@@ -182,6 +182,9 @@ impl Delivery {
     /// Ends an invocation: how the API fared is remembered. Returns what was met.
     pub fn end(&self, invocation: &Invocation) -> Counts {
         self.memory.set(invocation.health.get().end(invocation.before, Instant::now()));
+        if let others @ 1.. = invocation.failures_logged.get().saturating_sub(MAX_FAILURES_LOGGED) {
+            error!(others, "further bodies not delivered: their records are kept");
+        }
         invocation.counts()
     }
 

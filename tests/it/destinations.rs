@@ -221,7 +221,7 @@ async fn splunk_is_busy_whatever_its_status_and_dynatraces_200_is_not_all() {
 async fn metric(world: &World, name: &str) -> u64 {
     loop {
         let lines = world.function.lines();
-        let metrics = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut metrics = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         if let Some(value) = metrics.find_map(|line| line[name].as_u64()) {
             return value;
         }
