@@ -128,8 +128,8 @@ impl Writer<'_> {
             self.text(Field::ParseError, Some(&reason.to_string()), out);
         }
         let facts = match event {
-            Event::Access(log, _) => log.facts(),
-            Event::Execution(request) => request.facts(),
+            Event::Access(log, _) => log.facts(self.redactor),
+            Event::Execution(request) => request.facts(self.redactor),
             Event::Text(..) => Facts::default(),
         };
         let before = out.len();
@@ -169,7 +169,7 @@ impl Writer<'_> {
     fn summary<'e>(&self, event: &Event<'e>) -> Cow<'e, str> {
         match event {
             Event::Text(line, _) => Cow::Owned(self.redactor.of_unparsed().text(line).into_owned()),
-            Event::Access(log, _) => Cow::Owned(self.redactor.text(&log.summary()).into_owned()),
+            Event::Access(log, _) => Cow::Owned(log.summary(self.redactor)),
             Event::Execution(request) => Cow::Owned(self.redactor.text(&request.summary()).into_owned()),
         }
     }

@@ -142,6 +142,8 @@ impl Forwarder {
         }
         let formats = self.tokens.formats(deadline).await?.ok_or(FormatsError::Missing)?;
         let settings = self.settings.with_formats(&formats).map_err(|problems| {
+            // It may be corrected: the next invocation looks again.
+            self.tokens.forget_formats();
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             FormatsError::Malformed(problems.join("; "))
         })?;

@@ -215,10 +215,10 @@ pub(super) struct Format {
 /// The slots of what further values are derived from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FactSlots {
-    pub(super) trace: Option<usize>,
-    pub(super) response_latency: Option<usize>,
-    pub(super) integration_latency: Option<usize>,
-    pub(super) response_type: Option<usize>,
+    pub(super) trace: Vec<usize>,
+    pub(super) response_latency: Vec<usize>,
+    pub(super) integration_latency: Vec<usize>,
+    pub(super) response_type: Vec<usize>,
     pub(super) backend_status: Vec<usize>,
 }
 
@@ -275,13 +275,13 @@ impl Format {
         let (api_id, stage) = (slots_of("apiId"), slots_of("stage"));
         let (request_id, extended_request_id) = (first_slot("requestId"), first_slot("extendedRequestId"));
         let (epoch, time) = (first_slot("requestTimeEpoch"), first_slot("requestTime"));
-        let statuses = ["integration.status", "integrationStatus", "integration.integrationStatus"];
+        let of = |names: &[&str]| names.iter().filter_map(|name| first_slot(name)).collect();
         let facts = FactSlots {
-            trace: first_slot("xrayTraceId"),
-            response_latency: first_slot("responseLatency"),
-            integration_latency: first_slot("integrationLatency").or_else(|| first_slot("integration.latency")),
-            response_type: first_slot("error.responseType"),
-            backend_status: statuses.into_iter().filter_map(first_slot).collect(),
+            trace: of(&["xrayTraceId"]),
+            response_latency: of(&["responseLatency"]),
+            integration_latency: of(&["integrationLatency", "integration.latency"]),
+            response_type: of(&["error.responseType"]),
+            backend_status: of(&["integration.status", "integrationStatus", "integration.integrationStatus"]),
         };
         Ok(Self {
             label: label.into(),

@@ -451,32 +451,36 @@ impl<'a> AccessLog<'a> {
         values.get(format.slot(name)?)?.text()
     }
 
-    /// Returns what is known of the request.
+    /// Returns what is known of the request, without what the redactor hides.
     #[must_use]
-    pub fn facts(&self) -> Facts<'_> {
+    pub fn facts(&self, redactor: &Redactor) -> Facts<'_> {
         let Some((format, values)) = &self.reading else { return Facts::default() };
-        let text = |slot: Option<usize>| values.get(slot?)?.text();
-        let number = |slot| text(slot)?.parse().ok();
+        let text = |slots: &[usize]| slots.iter().find_map(|&slot| shown(format, values, slot, redactor));
+        let number = |slots: &[usize]| slots.iter().find_map(|&slot| values.get(slot)?.text()?.parse::<u64>().ok());
         let FactSlots { trace, response_latency, integration_latency, response_type, backend_status } = &format.facts;
         Facts {
-            trace: text(*trace),
-            response_latency: number(*response_latency),
-            integration_latency: number(*integration_latency),
-            status: number(format.status),
-            response_type: text(*response_type),
-            backend_error: backend_status.iter().any(|slot| number(Some(*slot)).is_some_and(|status| status >= 400)),
+            trace: text(trace),
+            response_latency: number(response_latency),
+            integration_latency: number(integration_latency),
+            status: number(format.status.as_slice()),
+            response_type: text(response_type),
+            backend_error: backend_status.iter().any(|slot| number(&[*slot]).is_some_and(|status| status >= 400)),
         }
     }
 
-    /// Says the request in a line for people, `GET /orders 200`: as much of it as is known.
+    /// Says the request in a line for people, `GET /orders 200`: as much of it as is known and not hidden.
     #[must_use]
-    pub fn summary(&self) -> String {
-        let first = |names: &[&str]| names.iter().find_map(|name| self.variable(name));
+    pub fn summary(&self, redactor: &Redactor) -> String {
+        let value = |name: &str| {
+            let (format, values) = self.reading.as_ref()?;
+            shown(format, values, format.slot(name)?, redactor)
+        };
+        let first = |names: &[&str]| names.iter().find_map(|name| value(name));
         let path = first(&["path", "resourcePath", "routeKey"]);
         // A route names its method.
         let method = first(&["httpMethod"]).filter(|_| !path.as_deref().is_some_and(|path| path.contains(' ')));
         let parts: Vec<_> = [method, path, first(&["status"])].into_iter().flatten().collect();
-        if parts.is_empty() { "access".to_owned() } else { parts.join(" ") }
+        if parts.is_empty() { "access".to_owned() } else { redactor.text(&parts.join(" ")).into_owned() }
     }
 
     /// Returns the log without the values that hold a credential whose name is in another value; `None` if there are none.
@@ -518,6 +522,12 @@ impl fmt::Debug for AccessLog<'_> {
 /// Returns whether an API or a stage can have this name: letters, digits, `-` and `_`, or `$default`.
 pub(crate) fn is_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$'))
+}
+
+/// Returns the value of a slot, unless the redactor hides it.
+fn shown<'a>(format: &Format, values: &[Value<'a>], slot: usize, redactor: &Redactor) -> Option<Cow<'a, str>> {
+    let variable = &format.pattern.slots.get(slot)?.variable;
+    if write::hides(variable, redactor) { None } else { values.get(slot)?.text() }
 }
 
 /// Writes a member of an object behind its label, unless that is empty or there is no value.

@@ -8,9 +8,10 @@
 
 use http::StatusCode;
 use serde::Deserialize;
-use tracing::warn;
+use serde_json::Value;
 
 use super::verdict::Action;
+use crate::json::{Cursor, JsonError, Kind};
 
 /// How the answers of an API are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,11 @@ impl Answers {
         self != Self::Dynatrace || status == StatusCode::NO_CONTENT
     }
 
+    /// Returns whether a success says something that cannot be read.
+    pub(super) fn is_unreadable(self, status: StatusCode, body: &[u8]) -> bool {
+        self == Self::Otlp && status.is_success() && partial_success(body).is_none()
+    }
+
     /// Reads what an answer says of `events` events. `None` if it says nothing but its status.
     pub(super) fn fates(self, status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
         match self {
@@ -85,53 +91,66 @@ impl Answers {
     }
 }
 
-/// Reads the answer of a `_bulk` request. An item that is not named is not accepted.
+/// Reads the answer of a `_bulk` request, as far as it goes. An item that is not named is not accepted; where the answer was cut,
+/// the events behind it are sent anew.
 ///
 /// Source: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>
 fn elastic(body: &[u8], events: usize) -> Fates {
-    #[derive(Default, Deserialize)]
-    struct Answer {
-        #[serde(default)]
-        items: Vec<std::collections::HashMap<String, Item>>,
-    }
-    #[derive(Deserialize)]
-    struct Item {
-        status: u16,
-        failure_store: Option<String>,
-        error: Option<Reason>,
-    }
-    #[derive(Deserialize)]
-    struct Reason {
-        #[serde(rename = "type", default)]
-        kind: String,
-        #[serde(default)]
-        reason: String,
-    }
-    let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
+    let body = match std::str::from_utf8(body) {
+        Ok(body) => body,
+        Err(error) => body.get(..error.valid_up_to()).and_then(|body| std::str::from_utf8(body).ok()).unwrap_or(""),
+    };
     let mut fates = Fates { each: Vec::with_capacity(events), said: String::new(), diverted: 0 };
-    for item in answer.items.into_iter().take(events).map(|item| item.into_values().next()) {
-        let fate = match item.as_ref().map(|item| item.status) {
-            // 409: an event with this id is there.
-            Some(200..=299 | 409) => Fate::Accepted,
-            Some(429 | 500..=599) => Fate::Again,
-            _ => Fate::Refused,
-        };
-        if let Some(item) = item {
-            fates.diverted += usize::from(item.failure_store.as_deref() == Some("used"));
-            if let Some(Reason { kind, reason }) = item.error
-                && fate != Fate::Accepted
-                && fates.said.is_empty()
-            {
-                fates.said = format!("{kind}: {reason}");
-            }
-        }
-        fates.each.push(fate);
-    }
+    let is_whole = items(&mut Cursor::new(body), events, &mut fates).is_ok();
+    let is_cut = !is_whole && !fates.each.is_empty();
     if fates.each.len() < events && fates.said.is_empty() {
         "the answer does not name the event".clone_into(&mut fates.said);
     }
-    fates.each.resize(events, Fate::Refused);
+    fates.each.resize(events, if is_cut { Fate::Unseen } else { Fate::Refused });
     fates
+}
+
+/// Reads `{"items":[{"create":{"status":201}},…]}` up to so many items.
+fn items(cursor: &mut Cursor<'_>, events: usize, fates: &mut Fates) -> Result<(), JsonError> {
+    cursor.open()?;
+    let mut first = true;
+    while let Some(key) = cursor.next_key(&mut first)? {
+        if key.decode() != "items" || cursor.kind()? != Kind::Array {
+            cursor.value()?;
+            continue;
+        }
+        cursor.open()?;
+        let mut first = true;
+        while cursor.next_element(&mut first)? {
+            let raw = cursor.value()?;
+            if fates.each.len() < events {
+                item(raw, fates);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads `{"create":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}}`.
+fn item(raw: &str, fates: &mut Fates) {
+    let item: Value = serde_json::from_str(raw).unwrap_or_default();
+    let item = item.as_object().and_then(|item| item.values().next()).unwrap_or(&Value::Null);
+    let fate = match item.get("status").and_then(Value::as_u64) {
+        // 409: an event with this id is there.
+        Some(200..=299 | 409) => Fate::Accepted,
+        Some(429 | 500..=599) => Fate::Again,
+        _ => Fate::Refused,
+    };
+    fates.diverted += usize::from(item.get("failure_store").is_some_and(|store| store == "used"));
+    if fate != Fate::Accepted && fates.said.is_empty() {
+        let text = |pointer| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        fates.said = [text("/error/type"), text("/error/reason")]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(": ");
+    }
+    fates.each.push(fate);
 }
 
 /// Reads the answer of an HTTP Event Collector. A refusal names the event that it will not take: those before it are in, those
@@ -169,10 +188,8 @@ fn splunk(status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
 ///
 /// Source: <https://github.com/open-telemetry/opentelemetry-proto/blob/main/docs/specification.md#partial-success>
 fn otlp(body: &[u8], events: usize) -> Option<Fates> {
-    let Some((rejected, said)) = partial_success(body) else {
-        warn!("the receiver's answer cannot be read: its success counts");
-        return None;
-    };
+    // A success that cannot be read is one.
+    let (rejected, said) = partial_success(body)?;
     if rejected == 0 {
         return None;
     }
@@ -277,6 +294,11 @@ mod tests {
         let few = r#"{"items":[{"create":{"status":503}}]}"#;
         let unnamed = "the answer does not name the event";
         says(Answers::Elastic, 200, few, Some((&[Again, Refused, Refused, Refused], unnamed)));
+        let null = r#"{"items":[{"create":{"status":201}},{"create":{"status":500,"error":{"type":"null_pointer_exception","reason":null}}},{"create":{"status":"x","error":"text"}},7]}"#;
+        says(Answers::Elastic, 200, null, Some((&[Accepted, Again, Refused, Refused], "null_pointer_exception")));
+        // An answer that was cut: what it names counts, the rest is sent anew.
+        let cut = r#"{"items":[{"create":{"status":201}},{"create":{"status":409}},{"create":{"sta"#;
+        says(Answers::Elastic, 200, cut, Some((&[Accepted, Accepted, Unseen, Unseen], unnamed)));
         for nothing in ["", "{}", "[]", "{\"errors\":false}", "<html>"] {
             says(Answers::Elastic, 200, nothing, Some((&[Refused; 4], unnamed)));
         }

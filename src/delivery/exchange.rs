@@ -27,8 +27,13 @@ const MAX_SAID: usize = 200;
 /// What became of one body that is not to be sent again as it is.
 pub(super) enum Sent {
     Accepted,
-    /// Some of its events were accepted.
-    Partly(u16, Fates),
+    /// Its events have fared differently: by which attempt, and when to make the next one, if the answer says so.
+    Partly {
+        status: u16,
+        fates: Fates,
+        attempt: usize,
+        retry_after: Option<Duration>,
+    },
     /// It is too large.
     Halve(DeliveryError),
     /// The API will not take some event of it.
@@ -131,11 +136,11 @@ impl Delivery {
                 (Ok(Err(BodyError::Broken)), _) if is_read => {
                     return Err(SendError::Broken("the answer broke off"));
                 }
+                _ if !answers.is_all(status) => Err(NotAccepted::Partial),
                 (Ok(Err(BodyError::TooLarge { .. })), Some(_)) => Err(NotAccepted::TooLarge),
                 (_, Some(pointer)) => verdict::check(pointer, &body),
                 // Whatever has come by then is enough.
-                (_, None) if answers.is_all(status) => verdict::judge(status, &body),
-                (_, None) => Err(NotAccepted::Partial),
+                (_, None) => verdict::judge(status, &body, is_read),
             };
             settle(answer, judged.is_ok(), end).await?;
             judged
@@ -148,7 +153,11 @@ impl Delivery {
             let said = self.said(&body);
             return Ok(Met::Final(Err(DeliveryError::NotAccepted { status: status.as_u16(), reason, said })));
         }
-        if let Some(fates) = answers.fates(status, &body, events) {
+        let told = verdict::start(&body, MAX_CHECKED_ANSWER);
+        if answers.is_unreadable(status, &told) && !self.warned_of_answer.replace(true) {
+            warn!("the receiver's answers cannot be read: their status counts");
+        }
+        if let Some(fates) = answers.fates(status, &told, events) {
             return Ok(self.met_of(status, fates, retry_after, invocation));
         }
         Ok(match action {
@@ -179,7 +188,7 @@ impl Delivery {
                 Fate::Again => Met::Again(DeliveryError::Unavailable { status, said: said() }, retry_after),
                 Fate::Refused | Fate::Unseen => Met::Final(Err(DeliveryError::Refused { status, said: said() })),
             },
-            _ => Met::Final(Ok(Sent::Partly(status, fates))),
+            _ => Met::Final(Ok(Sent::Partly { status, fates, attempt: 1, retry_after })),
         }
     }
 

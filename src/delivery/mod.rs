@@ -164,13 +164,15 @@ pub struct Delivery {
     /// Hides credentials in what the API says before it is logged.
     redactor: Redactor,
     memory: Cell<Memory>,
+    /// Whether it was said that successes cannot be read.
+    warned_of_answer: Cell<bool>,
 }
 
 impl Delivery {
     /// Takes what the settings say of the API. `redactor` hides credentials in what is logged of its answers.
     #[must_use]
     pub fn new(client: Client, settings: DeliverySettings, request_timeout: Duration, redactor: Redactor) -> Self {
-        Self { client, settings, request_timeout, redactor, memory: Cell::default() }
+        Self { client, settings, request_timeout, redactor, memory: Cell::default(), warned_of_answer: Cell::default() }
     }
 
     /// Starts an invocation with what is remembered of the last one.
@@ -229,7 +231,7 @@ impl Delivery {
                     invocation.note(|health| health.accepted(size));
                     accept(&part, accepted, invocation);
                 }
-                Ok(Sent::Partly(status, fates)) => {
+                Ok(Sent::Partly { status, fates, attempt, retry_after }) => {
                     let of = |fate, attempt| part.of(attempt, |at| fates.each.get(at) == Some(&fate));
                     let taken = of(Fate::Accepted, 1);
                     if taken.len() > 0 {
@@ -247,12 +249,15 @@ impl Delivery {
                         poison += 1;
                         parts.push(unseen);
                     }
-                    let again = of(Fate::Again, part.attempt + 1);
+                    let again = of(Fate::Again, attempt + 1);
                     if again.len() > 0 {
                         let error = DeliveryError::Unavailable { status, said };
-                        match self.pause(part.attempt, None, &error, invocation).await {
+                        match self.pause(attempt, retry_after, &error, invocation).await {
                             Ok(()) => parts.push(again),
-                            Err(error) => undelivered(batch, &again, &error, invocation),
+                            Err(error) => {
+                                invocation.note(|health| health.exhausted(false));
+                                undelivered(batch, &again, &error, invocation);
+                            }
                         }
                     }
                 }
@@ -329,8 +334,16 @@ impl Delivery {
             let post = self.post(request, part.len(), timeout, reuse, invocation);
             let met = tokens.kept_beside(post, deadline).await;
             let (error, wait) = match met {
-                Met::Final(outcome) => {
-                    if matches!(outcome, Ok(Sent::Accepted)) {
+                Met::Final(mut outcome) => {
+                    if let Ok(Sent::Partly { attempt: made, .. }) = &mut outcome {
+                        *made = attempt;
+                    }
+                    let is_taken = match &outcome {
+                        Ok(Sent::Accepted) => true,
+                        Ok(Sent::Partly { fates, .. }) => fates.each.contains(&Fate::Accepted),
+                        _ => false,
+                    };
+                    if is_taken {
                         tokens.accepted(&token);
                     }
                     return outcome;

@@ -76,12 +76,13 @@ pub enum NotAccepted {
     TooLarge,
 }
 
-/// Judges a success by its body without `ANSWER_CHECK`; the start of the body is enough.
+/// Judges a success by its body without `ANSWER_CHECK`; the start of the body is enough. `tells_events` says whether the answer is
+/// also read for single events.
 ///
 /// # Errors
 /// If the events were not accepted, or not all of them.
-pub(super) fn judge(status: StatusCode, body: &[u8]) -> Result<(), NotAccepted> {
-    if status == StatusCode::MULTI_STATUS {
+pub(super) fn judge(status: StatusCode, body: &[u8], tells_events: bool) -> Result<(), NotAccepted> {
+    if status == StatusCode::MULTI_STATUS && !tells_events {
         return Err(NotAccepted::Partial);
     }
     if is_web_page(body) { Err(NotAccepted::WebPage) } else { Ok(()) }
@@ -189,13 +190,13 @@ mod tests {
             "\u{feff}  \r\n<!-- proxy --><HTML lang=en>",
             "<?xml version=\"1.0\"?><!doctype HTML>",
         ] {
-            assert_eq!(judge(StatusCode::OK, body.as_bytes()), Err(NotAccepted::WebPage), "{body}");
+            assert_eq!(judge(StatusCode::OK, body.as_bytes(), false), Err(NotAccepted::WebPage), "{body}");
             assert_eq!(check("/errors", body.as_bytes()), Err(NotAccepted::WebPage), "{body}");
         }
         for body in ["", "OK", "{\"page\":\"<html>\"}", "<ok/>", "html", "[\"<!doctype html>\"]"] {
-            assert_eq!(judge(StatusCode::OK, body.as_bytes()), Ok(()), "{body}");
+            assert_eq!(judge(StatusCode::OK, body.as_bytes(), false), Ok(()), "{body}");
         }
-        assert_eq!(judge(StatusCode::MULTI_STATUS, b""), Err(NotAccepted::Partial));
+        assert_eq!(judge(StatusCode::MULTI_STATUS, b"", false), Err(NotAccepted::Partial));
     }
 
     #[test]
@@ -216,9 +217,9 @@ mod tests {
     fn gzip_that_nobody_asked_for_is_undone() {
         let page = gzip(format!("<html>{}", "x".repeat(MAX_CHECKED_ANSWER)).as_bytes());
         for whole_or_cut in [&page[..], &page[..page.len() - 9]] {
-            assert_eq!(judge(StatusCode::OK, whole_or_cut), Err(NotAccepted::WebPage));
+            assert_eq!(judge(StatusCode::OK, whole_or_cut, false), Err(NotAccepted::WebPage));
         }
-        assert_eq!(judge(StatusCode::OK, &gzip(b"OK")), Ok(()));
+        assert_eq!(judge(StatusCode::OK, &gzip(b"OK"), false), Ok(()));
         let checked = |body: &[u8]| check("/errors", body);
         assert_eq!(checked(&gzip(b"{\"errors\":false}")), Ok(()));
         assert_eq!(checked(&gzip(b"")), Ok(()));

@@ -154,8 +154,8 @@ impl Request {
 
     /// Returns what is known of the request.
     #[must_use]
-    pub fn facts(&self) -> Facts<'_> {
-        self.trace().facts()
+    pub fn facts(&self, redactor: &Redactor) -> Facts<'_> {
+        self.trace().facts(redactor)
     }
 
     fn trace(&self) -> trace::Trace<'_> {

@@ -120,7 +120,7 @@ impl<'a> Trace<'a> {
     }
 
     /// Returns what is known of the request.
-    pub(super) fn facts(&self) -> Facts<'a> {
+    pub(super) fn facts(&self, redactor: &Redactor) -> Facts<'a> {
         let behind = |prefix: &str| {
             let mut lines = self.errors.iter().chain(&self.other);
             lines.find_map(|line| line.strip_prefix(prefix)).map(|rest| rest.trim_start_matches([' ', ':']))
@@ -130,6 +130,7 @@ impl<'a> Trace<'a> {
             rest.split([',', '}']).next()
         };
         let header = header(self.request.headers).or_else(|| header(self.endpoint.request_headers));
+        let header = header.filter(|_| !redactor.hides(TRACE_HEADER.trim_end_matches('=')));
         let response_type = behind("Gateway response type: ").and_then(|rest| rest.split(' ').next());
         Facts {
             trace: behind("X-ray Tracing ID").or(header).map(Cow::Borrowed),

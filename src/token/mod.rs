@@ -293,6 +293,11 @@ impl Tokens {
         }
     }
 
+    /// Forgets the formats, which are of no use: they are read again.
+    pub fn forget_formats(&self) {
+        self.memory().formats = None;
+    }
+
     /// Returns what to send after the API has answered 401 to this token, or a 403 of which [`may_have_died`](Self::may_have_died)
     /// says so.
     ///
