@@ -32,6 +32,7 @@ pub struct Origin {
     pub(crate) json: Vec<u8>,
     /// The account of the log group; empty where it is not known.
     pub(crate) owner: Box<str>,
+    log_stream: Box<str>,
     log_group: Arc<str>,
     pub(crate) api_id: Option<String>,
     pub(crate) stage: Option<String>,
@@ -54,7 +55,14 @@ impl Origin {
             .map(|(api_id, stage)| (api_id.to_owned(), stage.to_owned()))
             .filter(|(api_id, stage)| !api_id.is_empty() && !stage.is_empty())
             .unzip();
-        Self { json, owner: owner.into(), log_group: log_group.into(), api_id, stage }
+        Self { json, owner: owner.into(), log_stream: log_stream.into(), log_group: log_group.into(), api_id, stage }
+    }
+
+    /// Returns the origin as it stands in events of another layout.
+    #[must_use]
+    pub fn laid_out(&self, layout: &Layout) -> Self {
+        let Self { owner, log_stream, log_group, api_id, stage, .. } = self;
+        Self { api_id: api_id.clone(), stage: stage.clone(), ..Self::new(layout, owner, log_group, log_stream) }
     }
 
     /// Returns the name of the log group; empty where it is not known.
@@ -99,9 +107,9 @@ impl Head<'_> {
     /// envelope share it.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let Origin { json, owner, log_group, api_id, stage } = self.origin.as_ref();
+        let Origin { json, owner, log_stream, log_group, api_id, stage } = self.origin.as_ref();
         let names = [api_id, stage].into_iter().flatten().map(String::len).sum::<usize>();
-        let origin = size_of::<Origin>() + json.capacity() + owner.len() + log_group.len() + names;
+        let origin = size_of::<Origin>() + json.capacity() + owner.len() + log_stream.len() + log_group.len() + names;
         origin + self.id.len() + self.extracted_fields.as_ref().map_or(0, |fields| fields.len())
     }
 

@@ -354,12 +354,13 @@ impl Taken<'_> {
                     self.ledger.cut(&head.id);
                 }
                 if let (Some(archives), [first, ..]) = (&mut self.archives, shares) {
-                    if layout.is_plain() {
+                    let archived = &self.settings.archive_layout;
+                    if layout == archived {
                         archives.add(first.record, self.packer.last_event());
                     } else {
                         let mut plain = Vec::new();
-                        let layout = &self.settings.archive_layout;
-                        Writer { layout, redactor }.write(head, event, &mut plain);
+                        let head = Head { origin: Arc::new(head.origin.laid_out(archived)), ..head.clone() };
+                        Writer { layout: archived, redactor }.write(&head, event, &mut plain);
                         archives.add(first.record, &plain);
                     }
                 }

@@ -244,12 +244,6 @@ impl Layout {
         self.pieces = vec![Piece::LogRecord];
     }
 
-    /// Returns whether an event is written as the structured event itself.
-    #[must_use]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.pieces == [Piece::Event]
-    }
-
     /// Has a destination's template written for each event, which writes these names beside the event's members.
     pub(crate) fn write_as_own(&mut self, template: &str, taken: &'static [&'static str]) {
         self.taken = taken;

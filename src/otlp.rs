@@ -13,6 +13,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/>
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::derive::trace_id;
 use crate::head::{Head, Origin};
@@ -42,12 +43,10 @@ enum Rule {
     /// One of the names of the caller: the first is the user's id, the others stay.
     User,
     Trace,
-    /// It stands elsewhere.
-    Nothing,
 }
 
 /// Variables by their path, and what becomes of each. All others are `apigw.` and their path in snake case.
-const VARIABLES: [(&str, Rule); 39] = [
+const VARIABLES: [(&str, Rule); 37] = [
     ("context.httpMethod", Rule::Method),
     ("context.status", Rule::Named("http.response.status_code")),
     ("context.resourcePath", Rule::Named("http.route")),
@@ -79,8 +78,6 @@ const VARIABLES: [(&str, Rule); 39] = [
     ("context.identity.caller", Rule::User),
     ("context.identity.cognitoIdentityId", Rule::User),
     ("context.authorizer.principalId", Rule::User),
-    ("context.requestTime", Rule::Nothing),
-    ("context.requestTimeEpoch", Rule::Nothing),
     ("context.xrayTraceId", Rule::Trace),
     ("execution.method", Rule::Method),
     ("execution.resourcePath", Rule::Named("http.route")),
@@ -102,6 +99,13 @@ const EVENT_FIELDS: [&str; 10] = [
     "parseError",
     "sampleRate",
 ];
+
+/// Those whose members become attributes, and those of these whose members do so at any depth.
+const OPENED: [&str; 5] = ["context", "fields", "extractedFields", "execution", "derived"];
+const FLAT: [&str; 3] = ["context.", "execution.", "derived."];
+
+/// Fields of the event that the head and the resource tell, or that have an attribute of their own.
+const HEAD_FIELDS: [&str; 7] = ["id", "timestamp", "kind", "owner", "logGroup", "logStream", "message"];
 
 /// Writes protobuf: <https://protobuf.dev/programming-guides/encoding/>
 mod wire {
@@ -167,7 +171,7 @@ struct Record {
     /// The attributes, each as an entry of `LogRecord.attributes`.
     attributes: Vec<u8>,
     /// Their names: none may come twice.
-    names: Vec<String>,
+    names: HashSet<String>,
     kind: String,
     message: Option<String>,
     /// What the body of a request says: method, path or route, status.
@@ -194,9 +198,13 @@ impl Record {
                 path.push('.');
             }
             path.push_str(&key.decode());
-            // An object is flattened; an empty one says nothing.
-            if cursor.kind()? == Kind::Object {
+            // What AWS has named is flattened; what others have named stays as deep as it is, and so the names stay short.
+            let is_flat = FLAT.iter().any(|root| path.starts_with(root));
+            if cursor.kind()? == Kind::Object && (is_flat || length == 0 && OPENED.contains(&path.as_str())) {
                 self.members(path, cursor)?;
+            } else if length == 0 && !EVENT_FIELDS.contains(&path.as_str()) && !HEAD_FIELDS.contains(&path.as_str()) {
+                // A static field has the name that it was given.
+                self.attribute(path, cursor.value()?);
             } else {
                 self.value(path, cursor.value()?);
             }
@@ -224,7 +232,6 @@ impl Record {
     /// Takes a variable that has a rule.
     fn ruled(&mut self, rule: Rule, path: &str, raw: &str) {
         match rule {
-            Rule::Nothing => {}
             Rule::Named(name) => {
                 match name {
                     "http.response.status_code" => self.status = raw.parse().ok(),
@@ -310,11 +317,6 @@ impl Record {
 
     /// Adds an attribute of a name of our own: the path in snake case.
     fn own(&mut self, path: &str, raw: &str) {
-        let root = path.split('.').next().unwrap_or_default();
-        if !EVENT_FIELDS.contains(&root) {
-            // A static field has the name that it was given.
-            return self.attribute(path, raw);
-        }
         let path = path.strip_prefix("context.").or_else(|| path.strip_prefix("derived.")).unwrap_or(path);
         let name = match path {
             "gatewayLatency" => "apigw.gateway_latency_ms".to_owned(),
@@ -324,10 +326,10 @@ impl Record {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name)
+        self.names.contains(name)
     }
 
-    /// Adds an attribute with a JSON value, unless there is one of that name.
+    /// Adds an attribute with a JSON value, unless it is null.
     fn attribute(&mut self, name: &str, raw: &str) {
         if raw != "null" {
             self.entry(name, |out| any_value(&mut Cursor::new(raw), out));
@@ -348,16 +350,22 @@ impl Record {
     }
 
     fn entry(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.has(name) {
-            self.names.push(name.to_owned());
-            key_value(0x32, name, &mut self.attributes, write);
+        let mut name = Cow::Borrowed(name);
+        // Two may have one name in snake case, and a header may come in two spellings.
+        for number in 2.. {
+            if self.names.insert(name.clone().into_owned()) {
+                break;
+            }
+            let base = name.strip_suffix(&format!("_{}", number - 1)).unwrap_or(&name);
+            name = Cow::Owned(format!("{base}_{number}"));
         }
+        key_value(0x32, &name, &mut self.attributes, write);
     }
 
     /// Takes a trace, an id of 32 digits, X-Ray's own form of it, or a header.
     fn take_trace(&mut self, text: &str) {
         let id = if text.len() == 32 { Some(text.to_owned()) } else { trace_id(text) };
-        let Some(id) = id.as_deref().and_then(hex::<16>) else { return };
+        let Some(id) = id.as_deref().and_then(hex::<16>).filter(|id| *id != [0; 16]) else { return };
         self.trace = Some(id);
         let part = |name: &str| text.split(';').find_map(|part| part.trim().strip_prefix(name));
         self.span = self.span.or(part("Parent=").and_then(hex::<8>).filter(|span| *span != [0; 8]));
@@ -387,7 +395,9 @@ impl Record {
             }
         }
         let nanoseconds = u64::try_from(head.timestamp).unwrap_or(0).saturating_mul(1_000_000);
-        wire::fixed64(0x09, nanoseconds, out);
+        if nanoseconds > 0 {
+            wire::fixed64(0x09, nanoseconds, out);
+        }
         let severity = self.severity();
         if severity > 0 {
             out.push(0x10);
@@ -406,7 +416,9 @@ impl Record {
             }
         }
         // The same in every attempt.
-        wire::fixed64(0x59, nanoseconds, out);
+        if nanoseconds > 0 {
+            wire::fixed64(0x59, nanoseconds, out);
+        }
         if is_request {
             wire::bytes(0x62, format!("apigw.{}", self.kind).as_bytes(), out);
         }
@@ -513,6 +525,9 @@ fn any_value(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) {
             if let Ok(number) = raw.parse::<i64>() {
                 out.push(0x18);
                 wire::varint(number.cast_unsigned(), out);
+            } else if raw.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+                // As a double it would lose digits.
+                wire::bytes(0x0a, raw.as_bytes(), out);
             } else if let Ok(number) = raw.parse::<f64>() {
                 wire::fixed64(0x21, number.to_bits(), out);
             }

@@ -43,6 +43,11 @@ fn value(value: &AnyValue) -> Value {
         Some(any_value::Value::DoubleValue(number)) => json!(number),
         Some(any_value::Value::BoolValue(value)) => json!(value),
         Some(any_value::Value::ArrayValue(list)) => list.values.iter().map(self::value).collect(),
+        Some(any_value::Value::KvlistValue(list)) => list
+            .values
+            .iter()
+            .map(|pair| (pair.key.clone(), pair.value.as_ref().map_or(Value::Null, self::value)))
+            .collect(),
         _ => Value::Null,
     }
 }

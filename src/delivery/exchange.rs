@@ -12,6 +12,7 @@ use super::health::Health;
 use super::verdict::{self, Action, MAX_CHECKED_ANSWER, NotAccepted, classify};
 use super::{Delivery, DeliveryError, IDEMPOTENCY_KEY, Invocation, PayloadEncoding};
 use crate::client::{Answer, BodyError, Reuse, SETTLING, SendError};
+use crate::redact::REDACTED;
 use crate::retry;
 use crate::token::{self, Bearer};
 
@@ -75,6 +76,7 @@ impl Delivery {
     pub(super) async fn post(
         &self,
         request: Request<Bytes>,
+        bearer: &Bearer,
         events: usize,
         timeout: Duration,
         reuse: Reuse,
@@ -90,7 +92,7 @@ impl Delivery {
             Ok(answer) => {
                 invocation.count(|counts| *counts.answers(answer.status) += 1);
                 debug!(status = answer.status.as_u16(), took_ms = start.elapsed().as_millis(), "the API has answered");
-                self.judge(answer, events, timeout.saturating_sub(start.elapsed()), invocation).await
+                self.judge(answer, bearer, events, timeout.saturating_sub(start.elapsed()), invocation).await
             }
             Err(error) => Err(error),
         };
@@ -108,6 +110,7 @@ impl Delivery {
     async fn judge(
         &self,
         mut answer: Answer,
+        bearer: &Bearer,
         events: usize,
         timeout: Duration,
         invocation: &Invocation,
@@ -148,9 +151,9 @@ impl Delivery {
             settle(answer, false, end).await?;
             Ok(())
         };
-        let refused = || DeliveryError::Refused { status: status.as_u16(), said: self.said(&body) };
+        let refused = || DeliveryError::Refused { status: status.as_u16(), said: self.said(&body, bearer) };
         if let Err(reason) = judged {
-            let said = self.said(&body);
+            let said = self.said(&body, bearer);
             return Ok(Met::Final(Err(DeliveryError::NotAccepted { status: status.as_u16(), reason, said })));
         }
         let told = verdict::start(&body, MAX_CHECKED_ANSWER);
@@ -158,7 +161,8 @@ impl Delivery {
             warn!("the receiver's answers cannot be read: their status counts");
         }
         if let Some(fates) = answers.fates(status, &told, events) {
-            return Ok(self.met_of(status, fates, retry_after, invocation));
+            let fates = Fates { said: self.said(fates.said.as_bytes(), bearer), ..fates };
+            return Ok(met_of(status, fates, retry_after, invocation));
         }
         Ok(match action {
             Action::Accept => Met::Final(Ok(Sent::Accepted)),
@@ -168,36 +172,39 @@ impl Delivery {
             Action::Forbidden => Met::Forbidden(refused()),
             Action::RenewToken => Met::TokenRefused(refused()),
             Action::Retry => {
-                let error = DeliveryError::Unavailable { status: status.as_u16(), said: self.said(&body) };
+                let error = DeliveryError::Unavailable { status: status.as_u16(), said: self.said(&body, bearer) };
                 Met::Again(error, retry_after)
             }
         })
     }
 
-    /// Says what is to be done where an answer tells single events.
-    fn met_of(&self, status: StatusCode, fates: Fates, retry_after: Option<Duration>, invocation: &Invocation) -> Met {
-        if fates.diverted > 0 {
-            invocation.count(|counts| counts.events_diverted += fates.diverted);
-            warn!(events = fates.diverted, "accepted, and put into the failure store: they do not fit into the index");
-        }
-        let said = || self.said(fates.said.as_bytes());
-        let status = status.as_u16();
-        match fates.each.first() {
-            Some(first) if fates.each.iter().all(|fate| fate == first) => match first {
-                Fate::Accepted => Met::Final(Ok(Sent::Accepted)),
-                Fate::Again => Met::Again(DeliveryError::Unavailable { status, said: said() }, retry_after),
-                Fate::Refused | Fate::Unseen => Met::Final(Err(DeliveryError::Refused { status, said: said() })),
-            },
-            _ => Met::Final(Ok(Sent::Partly { status, fates, attempt: 1, retry_after })),
-        }
-    }
-
     /// The start of what an answer says, credentials hidden, for the log.
-    pub(super) fn said(&self, body: &[u8]) -> String {
+    fn said(&self, body: &[u8], bearer: &Bearer) -> String {
         // A credential that is cut by the end of what is searched is a credential still.
         let start = verdict::start(body, MAX_ANSWER);
         let start = String::from_utf8_lossy(&start);
+        let secret = bearer.expose();
+        // It may repeat what it was sent.
+        let start = if secret.is_empty() { start } else { start.replace(secret, REDACTED).into() };
         self.redactor.text(start.trim()).chars().take(MAX_SAID).collect()
+    }
+}
+
+/// Says what is to be done where an answer tells single events.
+fn met_of(status: StatusCode, fates: Fates, retry_after: Option<Duration>, invocation: &Invocation) -> Met {
+    if fates.diverted > 0 {
+        invocation.count(|counts| counts.events_diverted += fates.diverted);
+        warn!(events = fates.diverted, "accepted, and put into the failure store: they do not fit into the index");
+    }
+    let said = || fates.said.clone();
+    let status = status.as_u16();
+    match fates.each.first() {
+        Some(first) if fates.each.iter().all(|fate| fate == first) => match first {
+            Fate::Accepted => Met::Final(Ok(Sent::Accepted)),
+            Fate::Again => Met::Again(DeliveryError::Unavailable { status, said: said() }, retry_after),
+            Fate::Refused | Fate::Unseen => Met::Final(Err(DeliveryError::Refused { status, said: said() })),
+        },
+        _ => Met::Final(Ok(Sent::Partly { status, fates, attempt: 1, retry_after })),
     }
 }
 

@@ -238,7 +238,7 @@ impl Delivery {
                         invocation.note(|health| health.accepted(size));
                         accept(&taken, accepted, invocation);
                     }
-                    let said = self.said(fates.said.as_bytes());
+                    let said = fates.said.clone();
                     let refused = of(Fate::Refused, 1);
                     if refused.len() > 0 {
                         let error = DeliveryError::Refused { status, said: said.clone() };
@@ -331,7 +331,7 @@ impl Delivery {
             };
             let was_suspected = token.is_suspected();
             let request = self.request(body.clone(), &key, &token);
-            let post = self.post(request, part.len(), timeout, reuse, invocation);
+            let post = self.post(request, &token, part.len(), timeout, reuse, invocation);
             let met = tokens.kept_beside(post, deadline).await;
             let (error, wait) = match met {
                 Met::Final(mut outcome) => {

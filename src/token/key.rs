@@ -22,8 +22,13 @@ impl Tokens {
         if !self.store.has_credentials() {
             return if refused.is_some() { Err(TokenError::Unauthorized) } else { lasting(Secret::default()) };
         }
-        // Whoever waits here finds what another batch has read.
+        // Whoever waits here finds what another batch has read, or why it could not.
+        let asked = Instant::now();
         let _turn = self.turn.lock().await;
+        let failure = self.memory().failure.clone().filter(|(at, _)| *at >= asked);
+        if let Some((_, error)) = failure {
+            return Err(error);
+        }
         let need = refused.map_or(Need::Any, Need::Another);
         if let Some(held) = self.held(need) {
             return Ok(held);
@@ -36,8 +41,15 @@ impl Tokens {
                 return Err(TokenError::KeyRefused);
             }
         }
-        self.read_key(deadline).await?;
-        let key = self.memory().key.clone().ok_or(TokenError::NoCredentials(NoCredentials::Key))?;
+        let read = self
+            .read_parameters(deadline)
+            .await
+            .map_err(|error| TokenError::NoCredentials(NoCredentials::Store(error)));
+        let key = read.and_then(|()| self.memory().key.clone().ok_or(TokenError::NoCredentials(NoCredentials::Key)));
+        if let Err(error) = &key {
+            self.memory().failure = Some((Instant::now(), error.clone()));
+        }
+        let key = key?;
         let bearer = lasting(key)?;
         if refused == Some(&bearer) {
             return Err(TokenError::KeyRefused);
@@ -46,24 +58,30 @@ impl Tokens {
         Ok(bearer)
     }
 
-    /// Reads the parameter; a store that is busy is waited for as long as half of the time allows.
-    async fn read_key(&self, deadline: Deadline) -> Result<(), TokenError> {
+    /// Reads the parameters. A store that is busy or not reached is waited for as long as half of the time allows, unless there
+    /// is a key to go on with.
+    ///
+    /// # Errors
+    /// If they could not be read.
+    pub(super) async fn read_parameters(&self, deadline: Deadline) -> Result<(), StoreError> {
         let start = Instant::now();
         let patience = Deadline::at(start + deadline.instant().saturating_duration_since(start) / 2);
         let mut pauses = 0;
         loop {
-            match self.look(None, Need::Any, patience, deadline, &mut None).await {
-                Ok(Event::Busy) | Err(StoreError::Busy { .. })
-                    if patience.allows(Duration::MAX, Instant::now()).is_some() =>
-                {
-                    self.pause(pauses, true, patience).await;
-                    pauses += 1;
-                }
+            let error = match self.look(None, Need::Any, patience, deadline, &mut None).await {
+                Ok(Event::Busy) => StoreError::Busy { code: "no reads left".to_owned() },
                 Ok(_) => return Ok(()),
-                // The one in memory is used on.
-                Err(_) if self.memory().key.is_some() => return Ok(()),
-                Err(error) => return Err(TokenError::NoCredentials(NoCredentials::Store(error))),
+                Err(error) => error,
+            };
+            if self.memory().key.is_some() {
+                return Ok(());
             }
+            let may_pass = matches!(error, StoreError::Busy { .. } | StoreError::Unreachable { .. });
+            if !may_pass || patience.allows(Duration::MAX, Instant::now()).is_none() {
+                return Err(error);
+            }
+            self.pause(pauses, true, patience).await;
+            pauses += 1;
         }
     }
 }

@@ -282,9 +282,9 @@ impl Tokens {
         let error = if comes_with_token && self.held(Need::Any).is_none() {
             self.bearer(deadline).await.err()
         } else {
-            // It was missing when the token was read.
-            let looked = self.look(None, Need::Any, deadline, deadline, &mut None).await;
-            looked.err().map(|error| TokenError::NoCredentials(NoCredentials::Store(error)))
+            // It was missing when the token was read, or there is no token to read.
+            let read = self.read_parameters(deadline).await;
+            read.err().map(|error| TokenError::NoCredentials(NoCredentials::Store(error)))
         };
         match (known(), error) {
             (Some(formats), _) => Ok(Some(formats)),

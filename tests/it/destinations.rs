@@ -243,6 +243,23 @@ async fn what_azure_will_cut_and_what_elastic_diverts_is_counted() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_api_repeats_is_not_logged() {
+    let world = world("datadog", &[], Answer::status(404).body("no such key k3y here")).await;
+    assert_eq!(world.results(&[record(0, 1)]).await, ["ProcessingFailed"]);
+    let log = world.function.lines().join("\n");
+    assert!(log.contains("no such key [REDACTED] here") && !log.contains("k3y"), "{log}");
+}
+
+#[tokio::test]
+async fn what_is_hidden_in_the_context_is_hidden_in_the_summary() {
+    let hidden = [("REDACT_NAMES", "path,xrayTraceId")];
+    let world = world("datadog", &hidden, Answer::status(202).body("{}")).await;
+    assert_eq!(world.results(&[gzip(envelope("g", 1, &[ACCESS]))]).await, ["Dropped"]);
+    let event = world.analytics.requests()[0].events[0].clone();
+    assert_eq!((&event["message"], &event["context"]["path"]), (&json!("GET 200"), &json!("[REDACTED]")));
+}
+
+#[tokio::test]
 async fn datadogs_caps_hold() {
     let world = world("datadog", &[], Answer::status(202).body("{}")).await;
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(1_000_000));
@@ -321,6 +338,7 @@ fn json_of(value: &AnyValue) -> Value {
         Some(any_value::Value::DoubleValue(number)) => json!(number),
         Some(any_value::Value::BoolValue(value)) => json!(value),
         Some(any_value::Value::ArrayValue(list)) => list.values.iter().map(json_of).collect(),
+        Some(any_value::Value::KvlistValue(list)) => attributes(&list.values),
         other => panic!("{other:?}"),
     }
 }
@@ -363,7 +381,7 @@ async fn otlp_gets_log_records_with_the_names_of_the_conventions() {
             "network.protocol.version": "2", "apigw.response_latency_ms": 29001, "apigw.integration.latency_ms": 29000,
             "apigw.gateway_latency_ms": 1, "apigw.error_source": "integration", "error.type": "INTEGRATION_TIMEOUT",
             "apigw.error.response_type": "INTEGRATION_TIMEOUT", "apigw.authorizer.tenant_id": "t1",
-            "apigw.fields.own.n": 1.5, "apigw.fields.own.list": [1, "a"], "env": "prod",
+            "apigw.fields.own": {"n": 1.5, "list": [1, "a"]}, "env": "prod",
         })
     );
     let time = 1_795_287_540_123_000_000;
