@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --example quickstart
 //! cargo run --example quickstart -- --event events/mixed.json --set MAX_BATCH_BYTES=2000
+//! cargo run --example quickstart -- --destination elastic
 //! cargo run --example quickstart -- --serve
 //! cargo run --release --example quickstart -- --repeat 100 --kind access-json
 //! ```
@@ -13,6 +14,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use apigw_log_forwarder::destination::{DESTINATIONS, JSON};
 use apigw_log_forwarder::log::{Form, Log};
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -56,6 +58,9 @@ struct Arguments {
     /// Only the services, for the function as `cargo lambda watch` runs it
     #[arg(long, conflicts_with_all = ["event", "kind", "repeat", "set"])]
     serve: bool,
+    /// What the analytics API is
+    #[arg(long, value_name = "NAME", default_value = "json", value_parser = DESTINATIONS.map(|row| row.name))]
+    destination: String,
     /// A setting of the function; several are possible
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
@@ -107,13 +112,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         drop(Log::start(Form::Text, LevelFilter::WARN, |line| drop(io::stderr().write_all(line))));
     }
     let out = &mut io::stdout();
-    let world = World::start().await;
+    let world = World::start(&arguments.destination).await;
     if arguments.serve {
         serve::serve(&world, out).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut inputs = inputs(&arguments)?;
-    if !arguments.set.is_empty() {
+    if !arguments.set.is_empty() || arguments.destination != JSON.name {
         // What is expected of the samples is expected of the default settings.
         for input in &mut inputs {
             input.expected = None;

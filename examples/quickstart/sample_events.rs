@@ -21,8 +21,8 @@ pub(crate) fn show(api: &AnalyticsApi, wanted: usize, out: &mut impl Write) -> i
     let firsts: Vec<_> = KINDS.into_iter().filter_map(first_of).collect();
     let others = (0..events.len()).filter(|index| !firsts.contains(index));
     for (text, event) in firsts.iter().copied().chain(others).filter_map(|index| events.get(index)).take(wanted) {
-        let kind = event["kind"].as_str().unwrap_or_default();
-        writeln!(out, "\nAn event of kind `{kind}` as the analytics API got it:\n")?;
+        let kind = event["kind"].as_str().map_or_else(String::new, |kind| format!(" of kind `{kind}`"));
+        writeln!(out, "\nAn event{kind} as the analytics API got it:\n")?;
         for line in indented(text).lines() {
             match line.char_indices().nth(WIDTH) {
                 None => writeln!(out, "  {line}")?,
@@ -36,8 +36,9 @@ pub(crate) fn show(api: &AnalyticsApi, wanted: usize, out: &mut impl Write) -> i
 /// Returns the events of a body: each as it was written, and as a value.
 fn texts(posted: &Posted) -> impl Iterator<Item = (String, &Value)> {
     let body = &posted.decoded;
-    let lines = || body.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-    let texts: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_else(|_| lines());
+    // Some destinations take them without an array around.
+    let values = || serde_json::Deserializer::from_slice(body).into_iter().map_while(Result::ok).collect();
+    let texts: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_else(|_| values());
     texts.into_iter().map(|text| text.get().to_owned()).zip(&posted.events)
 }
 

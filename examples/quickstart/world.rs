@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use apigw_log_forwarder::config::{MAX_BATCH_BYTES, Settings};
+use apigw_log_forwarder::destination::JSON;
 use apigw_log_forwarder::forwarder::Forwarder;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_ssm::config::Credentials;
@@ -19,6 +20,7 @@ const CREDENTIALS_PARAMETER: &str = "/quickstart/credentials";
 
 /// Everything around the function.
 pub(crate) struct World {
+    destination: String,
     pub(crate) endpoint: TokenEndpoint,
     pub(crate) store: ParameterStore,
     pub(crate) analytics: AnalyticsApi,
@@ -26,19 +28,26 @@ pub(crate) struct World {
 
 impl World {
     /// Starts the services. The store holds the client's credentials and no token yet.
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(destination: &str) -> Self {
         let endpoint = TokenEndpoint::start().await;
         let analytics = AnalyticsApi::start_trusting(endpoint.valid()).await;
         analytics.set_max_bytes(MAX_BATCH_BYTES);
         let store = ParameterStore::start().await;
-        let credentials = json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET});
+        let mut credentials = json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET});
+        if destination != JSON.name {
+            analytics.speak(destination);
+            credentials = json!({"key": "not-a-real-key"});
+        }
         store.put(CREDENTIALS_PARAMETER, &credentials.to_string());
-        Self { endpoint, store, analytics }
+        Self { destination: destination.to_owned(), endpoint, store, analytics }
     }
 
     /// Returns the function's required settings, and the log group that the samples take for its own.
-    fn settings(&self) -> [(&'static str, String); 5] {
+    fn settings(&self) -> [(&'static str, String); 7] {
+        let auth = if self.destination == JSON.name { "oauth" } else { "key" };
         [
+            ("DESTINATION", self.destination.clone()),
+            ("AUTH", auth.to_owned()),
             ("ANALYTICS_URL", self.analytics.url()),
             ("TOKEN_URL", self.endpoint.url()),
             ("TOKEN_PARAMETER", TOKEN_PARAMETER.to_owned()),

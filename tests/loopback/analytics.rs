@@ -1,5 +1,6 @@
 //! The analytics API: takes batches of events, refuses what it is told to refuse, and remembers everything.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answer, Script};
+use super::dialect;
 use super::server::{Received, Server, Service, unknown};
 use super::tokens::Tokens;
 
@@ -32,7 +34,7 @@ pub struct Posted {
     pub received: Received,
     /// The body, its content coding undone. Empty where that is damaged.
     pub decoded: Vec<u8>,
-    /// The events of the body, in order. Empty where the body is not what its `Content-Type` says.
+    /// The events of the body, in order: where it is not what its `Content-Type` says, the JSON values that stand in it.
     pub events: Vec<Value>,
 }
 
@@ -45,7 +47,7 @@ impl Posted {
 
     fn new(received: Received) -> Self {
         let decoded = decode(&received).unwrap_or_default();
-        let events = events(&received, &decoded).unwrap_or_default();
+        let events = events(&received, &decoded).unwrap_or_else(|_| dialect::values(&decoded));
         Self { received, decoded, events }
     }
 }
@@ -71,6 +73,7 @@ impl AnalyticsApi {
             tokens: tokens.clone(),
             script: Script::default(),
             limits: Mutex::new(Limits::default()),
+            dialect: Mutex::default(),
         });
         Self { server: Server::start(Arc::clone(&rules), tls).await, rules }
     }
@@ -116,6 +119,12 @@ impl AnalyticsApi {
     /// Answers 413 to a body of more bytes, its content coding undone.
     pub fn set_max_bytes(&self, bytes: usize) {
         self.rules.limit(|limits| limits.bytes = Some(bytes));
+    }
+
+    /// Answers as a destination that is known by this name, whatever the token.
+    pub fn speak(&self, destination: &str) {
+        *self.rules.dialect.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((destination.to_owned(), HashSet::new()));
     }
 
     /// Breaks every connection and refuses new ones, or ends that.
@@ -176,6 +185,8 @@ struct Rules {
     tokens: Tokens,
     script: Script,
     limits: Mutex<Limits>,
+    /// The destination that the API answers as, and the ids that it has.
+    dialect: Mutex<Option<(String, HashSet<String>)>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -205,6 +216,12 @@ impl Rules {
     fn judge(&self, request: &Received) -> Answer {
         if request.method != Method::POST {
             return unknown();
+        }
+        if let Some((destination, seen)) = &mut *self.dialect.lock().unwrap_or_else(PoisonError::into_inner) {
+            return match decode(request) {
+                Ok(body) => dialect::answer(destination, &body, seen),
+                Err((status, error)) => Answer::status(status).json(&json!({"error": error})),
+            };
         }
         let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         if !token.is_some_and(|token| self.tokens.allows(token)) {

@@ -14,6 +14,7 @@
 
 mod analytics;
 mod answer;
+mod dialect;
 mod function_process;
 mod http2_api;
 pub mod parameter_store;
