@@ -3,7 +3,7 @@
 //! Objects in S3 are then concatenated members, which is valid gzip. A record is compressed as soon as no further event can be
 //! its own, so that only one record at a time is kept as text.
 
-use crate::gzip::gzip;
+use crate::compress::gzip;
 
 /// Most bytes of text that wait to be compressed. Only requests of execution logs wait, as a later record may yet give a record
 /// an event. An archive that does not fit is left out: it is a copy less, not a record less.

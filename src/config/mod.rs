@@ -264,7 +264,8 @@ fn read_bodies<E: Fn(&str) -> Option<String>>(
     let layout = reader.layout(destination.layout());
     let around = reader.around_events("BODY_TEMPLATE");
     let around = around.as_ref().map_or(destination.around, |[before, behind]| [before, behind]);
-    let encodings = [("identity", PayloadEncoding::Identity), ("gzip", PayloadEncoding::Gzip)];
+    let encodings =
+        [("identity", PayloadEncoding::Identity), ("gzip", PayloadEncoding::Gzip), ("zstd", PayloadEncoding::Zstd)];
     let encoding = reader.word("PAYLOAD_ENCODING", &encodings, destination.encoding);
     let [default_bytes, most_bytes] = destination.max_bytes;
     let limits = Limits {

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::answers::{Fate, Fates};
 use super::health::Health;
 use super::verdict::{self, Action, MAX_CHECKED_ANSWER, NotAccepted, classify};
-use super::{Delivery, DeliveryError, IDEMPOTENCY_KEY, Invocation, PayloadEncoding};
+use super::{Delivery, DeliveryError, IDEMPOTENCY_KEY, Invocation};
 use crate::client::{Answer, BodyError, Reuse, SETTLING, SendError};
 use crate::redact::REDACTED;
 use crate::retry;
@@ -66,8 +66,8 @@ impl Delivery {
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.content_type));
         headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(key).expect("hex digits are header text"));
-        if self.settings.encoding == PayloadEncoding::Gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        if let Some(coding) = self.settings.encoding.content_coding() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
         request
     }

@@ -32,8 +32,8 @@ use self::health::{MAX_FRUITLESS, Memory};
 use self::part::Part;
 use crate::batch::Batch;
 use crate::client::{Client, Reuse, SendError};
+use crate::compress::{gzip, zstd};
 use crate::counts::Counts;
-use crate::gzip::gzip;
 use crate::log::Brief;
 use crate::redact::Redactor;
 use crate::retry::{self, Deadline};
@@ -58,6 +58,19 @@ pub enum PayloadEncoding {
     Identity,
     /// `Content-Encoding: gzip`.
     Gzip,
+    /// `Content-Encoding: zstd`, RFC 8878.
+    Zstd,
+}
+
+impl PayloadEncoding {
+    /// Returns the value of `Content-Encoding`, if there is one.
+    fn content_coding(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
 }
 
 /// The header that carries a token or a key: `Authorization: Bearer {token}`.
@@ -381,6 +394,7 @@ impl Delivery {
         match self.settings.encoding {
             PayloadEncoding::Identity => body,
             PayloadEncoding::Gzip => gzip(&body).into(),
+            PayloadEncoding::Zstd => zstd(&body).into(),
         }
     }
 }

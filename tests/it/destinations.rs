@@ -260,6 +260,16 @@ async fn what_is_hidden_in_the_context_is_hidden_in_the_summary() {
 }
 
 #[tokio::test]
+async fn bodies_are_encoded_as_asked() {
+    for coding in ["gzip", "zstd"] {
+        let posted = sent("json", &[("PAYLOAD_ENCODING", coding)], Answer::status(200).body("{}")).await;
+        assert_eq!(posted.received.header("content-encoding"), Some(coding));
+        assert_eq!(posted.events.len(), 2);
+        assert!(posted.received.body.len() < posted.decoded.len());
+    }
+}
+
+#[tokio::test]
 async fn datadogs_caps_hold() {
     let world = world("datadog", &[], Answer::status(202).body("{}")).await;
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(1_000_000));

@@ -279,6 +279,7 @@ fn decode(request: &Received) -> Result<Vec<u8>, Refused> {
             let read = MultiGzDecoder::new(request.body.as_ref()).read_to_end(&mut decoded);
             read.map(|_| decoded).map_err(|_| (400, "not gzip"))
         }
+        Some("zstd") => zstd::stream::decode_all(request.body.as_ref()).map_err(|_| (400, "not zstd")),
         Some(_) => Err((415, "unknown content coding")),
     }
 }
