@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use apigw_log_forwarder::destination::DESTINATIONS;
 use apigw_log_forwarder::summary::Summary;
 use serde_json::Value;
 
@@ -120,6 +121,21 @@ fn a_module_uses_those_above_it_in_the_list_of_the_crate_and_none_below() {
             assert!(!used.starts_with('{'), "{}: one `use` for each module", file.display());
             let used: String = used.chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect();
             assert!(place(&used).is_none_or(|used| used <= own), "{} uses {used}", file.display());
+        }
+    }
+}
+
+#[test]
+fn template_and_documents_name_every_destination() {
+    let names: Vec<&str> = DESTINATIONS.iter().map(|row| row.name).collect();
+    let template = text("template.yaml");
+    let parameter = template.split("\n  Destination:\n").nth(1).expect("the parameter");
+    let allowed = parameter.split("AllowedValues: [").nth(1).and_then(|rest| rest.split(']').next()).expect("a list");
+    assert_eq!(allowed.split(", ").collect::<Vec<_>>(), names);
+    for document in ["README.md", "docs/destinations.md"] {
+        let document = text(document);
+        for name in &names {
+            assert!(document.contains(&format!("`{name}`")), "{name}");
         }
     }
 }
