@@ -261,7 +261,7 @@ fn read_bodies<E: Fn(&str) -> Option<String>>(
         reader.problem("FIELD_NAMES", "is not for DESTINATION=otlp: its attributes have the names of the conventions");
     }
     let region = reader.text("AWS_REGION").unwrap_or_default();
-    let layout = reader.layout(destination.layout());
+    let layout = reader.layout(["EVENT_TEMPLATE", "FIELD_NAMES", "STATIC_FIELDS"], destination.layout());
     let around = reader.around_events("BODY_TEMPLATE");
     let around = around.as_ref().map_or(destination.around, |[before, behind]| [before, behind]);
     let encodings =

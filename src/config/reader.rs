@@ -173,7 +173,7 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
     }
 
     /// What an event looks like.
-    pub(super) fn layout(&mut self, mut layout: Layout) -> Layout {
+    pub(super) fn layout(&mut self, [template, names, fields]: [&'static str; 3], mut layout: Layout) -> Layout {
         let mut change = |variable, change: fn(&mut Layout, &str) -> Result<(), LayoutError>| {
             if let Some(value) = self.text(variable)
                 && let Err(error) = change(&mut layout, &value)
@@ -181,9 +181,9 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
                 self.problem(variable, error.to_string());
             }
         };
-        change("EVENT_TEMPLATE", Layout::write_as);
-        change("FIELD_NAMES", Layout::rename);
-        change("STATIC_FIELDS", Layout::add);
+        change(template, Layout::write_as);
+        change(names, Layout::rename);
+        change(fields, Layout::add);
         layout
     }
 
