@@ -235,6 +235,7 @@ fn read_oauth<E: Fn(&str) -> Option<String>>(
         ("basic-plain", TokenAuthStyle::BasicPlain),
         ("post", TokenAuthStyle::Post),
         ("json", TokenAuthStyle::Json),
+        ("private_key_jwt", TokenAuthStyle::PrivateKeyJwt),
     ];
     let auth_style = reader.word("TOKEN_AUTH_STYLE", &styles, destination.auth_style);
     let scope = reader.text("TOKEN_SCOPE").or_else(|| destination.scope.map(str::to_owned));

@@ -18,6 +18,7 @@ use thiserror::Error;
 use url::form_urlencoded::{self, byte_serialize};
 use zeroize::Zeroizing;
 
+use super::assertion::{ASSERTION_TYPE, assertion};
 use super::clock::Clock;
 use super::store::Credentials;
 use super::value::{Token, is_header_text};
@@ -116,6 +117,17 @@ impl Endpoint {
         self.max_attempts
     }
 
+    /// Returns what the client has to have beside its name, as the credentials' parameter calls it.
+    pub(super) fn wants(&self) -> &'static str {
+        if self.auth_style == TokenAuthStyle::PrivateKeyJwt { "private_key" } else { "client_secret" }
+    }
+
+    /// Returns whether the client has it.
+    pub(super) fn takes(&self, credentials: &Credentials) -> bool {
+        let Credentials { client_secret, private_key, .. } = credentials;
+        if self.auth_style == TokenAuthStyle::PrivateKeyJwt { private_key.is_some() } else { client_secret.is_some() }
+    }
+
     /// Requests a token, with a single attempt.
     pub(super) async fn request(
         &self,
@@ -126,7 +138,7 @@ impl Endpoint {
         let Some(timeout) = deadline.allows(self.timeout, Instant::now()) else {
             return Err(EndpointError::Unreachable(SendError::NoAnswer));
         };
-        let request = self.build(credentials)?;
+        let request = self.build(credentials, clock.seconds())?;
         match tokio::time::timeout(timeout, self.exchange(request, timeout, clock)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(EndpointError::Unreachable(SendError::NoAnswer)),
@@ -172,13 +184,22 @@ impl Endpoint {
         if status.is_success() { token(body, issued_at, self.default_ttl) } else { Err(refusal(status, body)) }
     }
 
-    fn build(&self, credentials: &Credentials) -> Result<Request<Bytes>, EndpointError> {
-        let (id, secret) = (credentials.client_id.as_str(), credentials.client_secret.expose());
+    fn build(&self, credentials: &Credentials, now: i64) -> Result<Request<Bytes>, EndpointError> {
+        let (id, secret) =
+            (credentials.client_id.as_str(), credentials.client_secret.as_ref().map_or("", Secret::expose));
         let mut fields = vec![("grant_type", "client_credentials")];
         fields.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
         fields.extend(self.audience.as_deref().map(|audience| ("audience", audience)));
         let is_basic = matches!(self.auth_style, TokenAuthStyle::Basic | TokenAuthStyle::BasicPlain);
-        if !is_basic {
+        let signed;
+        if self.auth_style == TokenAuthStyle::PrivateKeyJwt {
+            signed = assertion(credentials, &self.url.to_string(), now).map_err(EndpointError::Unsendable)?;
+            fields.extend([
+                ("client_id", id),
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", signed.as_str()),
+            ]);
+        } else if !is_basic {
             fields.extend([("client_id", id), ("client_secret", secret)]);
         }
         fields.extend(self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));

@@ -58,6 +58,7 @@
 //! The token is written while the first delivery with it is under way ([`Tokens::keep`]); a store that is slower than that is given
 //! little more time, and tried again some seconds later. One that is too busy is given more ([`Tokens::hand_over`]): others wait.
 
+mod assertion;
 mod bearer;
 mod clock;
 mod cool_down;
@@ -162,6 +163,8 @@ pub enum TokenAuthStyle {
     Post,
     /// The whole request as a JSON object.
     Json,
+    /// A JSON Web Token that the client signs, RFC 7523 §2.2, in the form body.
+    PrivateKeyJwt,
 }
 
 /// How tokens are had of an OAuth 2.0 token endpoint.
@@ -192,11 +195,12 @@ pub enum NoCredentials {
     /// There is no static key in the parameter.
     #[error("the parameter of CREDENTIALS_PARAMETER is missing or is neither {{\"key\":\"…\"}} nor the bare key")]
     Key,
-    /// The parameter does not exist, or holds something else.
+    /// The parameter does not exist, or holds something else than a client with this.
     #[error(
-        "the parameter of CREDENTIALS_PARAMETER is missing or is not {{\"client_id\":\"…\",\"client_secret\":\"…\"}}"
+        "the parameter of CREDENTIALS_PARAMETER is missing or is not {{\"client_id\":\"…\",\"{0}\":\"…\"}}, \
+         as TOKEN_AUTH_STYLE wants it"
     )]
-    Value,
+    Value(&'static str),
 }
 
 /// The source of tokens of one environment.

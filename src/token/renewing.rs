@@ -136,9 +136,11 @@ impl Tokens {
                 }
                 Err(error) => self.event(refusal.insert(error)),
             };
-            if matches!(event, Event::Saw(Sight { fresh: false, .. })) && self.memory().credentials.is_none() {
+            if matches!(event, Event::Saw(Sight { fresh: false, .. }))
+                && let Some(error) = self.without_credentials(None)
+            {
                 // Nobody has any: there is nothing to take a turn for.
-                return Err(self.failed(TokenError::NoCredentials(NoCredentials::Value), None, None, deadline).await);
+                return Err(self.failed(error, None, None, deadline).await);
             }
             step = renewal.next(event, self.moment(patience));
         }
@@ -165,6 +167,11 @@ impl Tokens {
 
     fn endpoint(&self) -> &Endpoint {
         self.endpoint.as_ref().expect("tokens are renewed of an endpoint only")
+    }
+
+    /// Returns whether these are credentials that the endpoint can be asked with.
+    fn takes(&self, credentials: &Credentials) -> bool {
+        self.endpoint.as_ref().is_some_and(|endpoint| endpoint.takes(credentials))
     }
 
     /// Waits until the store may be read, and enters that it is. `false` if no reads are left.
@@ -209,7 +216,7 @@ impl Tokens {
         if seen.key.is_some() {
             memory.key = seen.key;
         }
-        let rotated = match seen.credentials {
+        let rotated = match seen.credentials.filter(|credentials| self.takes(credentials)) {
             // Written after the cool-down was, where that is only known from the lock.
             Some(credentials) => {
                 let rotated = memory.is_rotated(&credentials) || !resting && seen.are_newer;
@@ -337,7 +344,8 @@ impl Tokens {
 
     fn without_credentials(&self, refusal: Option<StoreError>) -> Option<TokenError> {
         let has_none = self.memory().credentials.is_none();
-        has_none.then(|| TokenError::NoCredentials(refusal.map_or(NoCredentials::Value, NoCredentials::Store)))
+        let missing = || NoCredentials::Value(self.endpoint().wants());
+        has_none.then(|| TokenError::NoCredentials(refusal.map_or_else(missing, NoCredentials::Store)))
     }
 
     /// Asks the endpoint until it gives a token or refuses. Credentials that it refuses are read once more, since the operator may
@@ -397,7 +405,8 @@ impl Tokens {
         let Ok((seen, _)) = self.ask(Action::Get, deadline, Box::pin(self.store.look(None))).await else {
             return false;
         };
-        let Some(fresh) = seen.credentials.filter(|fresh| fresh != refused) else { return false };
+        let fresh = seen.credentials.filter(|fresh| self.takes(fresh) && fresh != refused);
+        let Some(fresh) = fresh else { return false };
         self.memory().credentials = Some(Arc::new(fresh));
         true
     }

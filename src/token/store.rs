@@ -23,7 +23,11 @@ pub struct Credentials {
     /// The client's name.
     pub client_id: String,
     /// The client's password.
-    pub client_secret: Secret,
+    pub client_secret: Option<Secret>,
+    /// What the client has instead with `private_key_jwt`: a key, as PEM.
+    pub private_key: Option<Secret>,
+    /// The name by which the endpoint knows that key.
+    pub key_id: Option<String>,
 }
 
 /// What one read of the store found.

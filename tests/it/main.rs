@@ -23,6 +23,7 @@ mod faults;
 mod flow;
 mod formats;
 mod hostile;
+mod identity;
 mod issuer;
 mod log;
 mod receivers;
