@@ -50,10 +50,11 @@ impl Forwarder {
     /// # Errors
     /// If the file of further roots cannot be read.
     pub async fn from_settings(settings: Settings, aws: ConfigLoader) -> Result<Self, ClientError> {
-        let client = Client::new(settings.ca_file.as_deref())?;
+        let direct = Client::new(settings.ca_file.as_deref())?;
+        let client = direct.through(settings.proxy.clone());
         let timeout = settings.request_timeout;
         let sdk = aws
-            .http_client(SdkTransport::new(client.clone()))
+            .http_client(SdkTransport::new(direct))
             .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .load()

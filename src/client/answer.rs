@@ -108,7 +108,7 @@ mod tests {
     /// Sends a large request to a service that answers at its start. Returns the answer, and the service.
     async fn answered_early() -> (Answer, DuplexStream) {
         let (near, mut far) = tokio::io::duplex(16 * 1024);
-        let mut connection = Connection::http1(near).await.expect("a connection");
+        let mut connection = Connection::http1(Box::new(near)).await.expect("a connection");
         let request = Request::post("http://api.invalid/").body(Outgoing::new(Bytes::from(vec![b'x'; BODY])));
         let request = request.expect("a request");
         let origin = Origin::of(request.uri());

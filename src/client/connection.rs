@@ -31,6 +31,14 @@ const MAX_HEADER_BYTES: u32 = 1 << 20;
 /// Bytes of a body that are handed over at once over HTTP/2: as many as a frame holds.
 const PIECE: usize = 16 * 1024;
 
+/// What a connection goes over: TCP, TLS, or a tunnel through a proxy.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// One of them, of whatever kind: HTTP is compiled once for all.
+pub(super) type Io = Box<dyn Stream>;
+
 /// What is sent.
 pub(super) type Sent = Request<Outgoing>;
 
@@ -125,7 +133,7 @@ pub(super) enum Head {
 }
 
 impl Connection {
-    pub(super) async fn http1(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<Self> {
+    pub(super) async fn http1(io: Io) -> hyper::Result<Self> {
         let seen = Seen::default();
         let (counter, written) = watch::channel(0);
         let (sender, connection) = http1::Builder::new()
@@ -141,7 +149,7 @@ impl Connection {
         Ok(Self { sender: Sender::Http1(sender, Watch { seen, written, end: 0 }), _tasks: tasks })
     }
 
-    pub(super) async fn http2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<Self> {
+    pub(super) async fn http2(io: Io) -> hyper::Result<Self> {
         let tasks = Arc::new(Tasks::default());
         let spawner = Spawner(Arc::downgrade(&tasks));
         let (sender, connection) =

@@ -6,14 +6,15 @@
 //! traffic, whether it answers or not. Nothing is repeated here, either: how many requests an attempt makes is exact.
 //!
 //! Roots are bundled: reading the system's store costs more of a cold start than all the rest of the client. A private CA is
-//! added from a PEM file (`SSL_CERT_FILE`). No redirect is followed, and no proxy variable is read: a proxy of the environment
-//! would see what is sent to this machine, the client's secret included.
+//! added from a PEM file (`SSL_CERT_FILE`). No redirect is followed, and no proxy is used but that of `PROXY_URL`, to which
+//! neither this machine nor Parameter Store is left: a proxy of the environment would see what is sent to them.
 
 mod answer;
 mod connect;
 mod connection;
 mod idle;
 mod odd;
+mod proxy;
 mod sdk;
 
 use std::path::Path;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Uri};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -30,7 +31,8 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub use self::answer::{Answer, BodyError};
-pub use self::connect::{ConnectError, TlsFault};
+pub(crate) use self::connect::is_loopback;
+pub use self::connect::{ConnectError, HostError, TlsFault};
 pub use self::idle::SETTLING;
 pub use self::sdk::SdkTransport;
 
@@ -106,6 +108,13 @@ impl Client {
         Ok(Self { connector: Connector::new(Arc::new(tls)), idle: Arc::default() })
     }
 
+    /// Returns a client that goes through a proxy, if there is one, to all but this machine.
+    #[must_use]
+    pub fn through(&self, proxy: Option<Uri>) -> Self {
+        let Some(proxy) = proxy else { return self.clone() };
+        Self { connector: self.connector.through(proxy), idle: Arc::default() }
+    }
+
     /// Sends a request to an absolute URI, once, and waits for the head of its answer, for as long as `timeout` in all.
     ///
     /// # Errors
@@ -127,7 +136,8 @@ impl Client {
         let connect = Box::pin(self.connector.connect(request.uri()));
         let until = Instant::now() + CONNECT_TIMEOUT;
         let until = end.map_or(until, |end| end.min(until));
-        let connection = tokio::time::timeout_at(until, connect).await.map_err(|_| ConnectError::Timeout)??;
+        let connection =
+            tokio::time::timeout_at(until, connect).await.map_err(|_| ConnectError::Service(HostError::Timeout))??;
         self.exchange(connection, &origin, request, end)
             .await?
             .map_err(|_| SendError::Broken("the connection broke before the request was sent"))

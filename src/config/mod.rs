@@ -11,6 +11,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
 use tracing::level_filters::LevelFilter;
 
 use self::reader::Reader;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub metrics_namespace: String,
     /// `SSL_CERT_FILE`: further roots that TLS trusts, as PEM.
     pub ca_file: Option<PathBuf>,
+    /// `PROXY_URL`: the proxy to the API and the token endpoint.
+    pub proxy: Option<Uri>,
     /// `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda: the metrics' dimension.
     pub function_name: String,
     /// `AWS_LAMBDA_LOG_GROUP_NAME`, set by Lambda: the group whose events are never forwarded.
@@ -126,6 +129,7 @@ impl Settings {
         let auth_header = read_auth_header(reader, destination, auth);
         let headers = reader.headers("REQUEST_HEADERS", auth_header.as_ref());
         let ca_file = reader.text("SSL_CERT_FILE").map(PathBuf::from);
+        let proxy = reader.proxy("PROXY_URL");
         let oauth = if auth == Auth::OAuth { Some(read_oauth(reader, destination)) } else { None };
         let credentials_parameter = match auth {
             Auth::OAuth | Auth::Key => Some(reader.parameter_name("CREDENTIALS_PARAMETER")),
@@ -202,6 +206,7 @@ impl Settings {
             log_level,
             metrics_namespace,
             ca_file,
+            proxy,
             function_name,
             own_log_group,
         })
@@ -391,6 +396,27 @@ mod tests {
             "https://user:password@example.com/",
         ] {
             refuses("ANALYTICS_URL", url);
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_scheme_a_host_and_a_port() {
+        for url in ["http://proxy:3128", "https://proxy.example.com/", "http://[2001:db8::1]:8080", "http://192.0.2.1"]
+        {
+            assert!(read(&[("PROXY_URL", url)]).expect(url).proxy.is_some(), "{url}");
+        }
+        for url in [
+            "proxy:3128",
+            "http://",
+            "socks5://proxy:1080",
+            "http://user@proxy",
+            "http://user:password@proxy",
+            "http://:password@proxy",
+            "http://proxy/path",
+            "http://proxy/?a",
+            "http://proxy/#a",
+        ] {
+            refuses("PROXY_URL", url);
         }
     }
 

@@ -1,13 +1,12 @@
 //! Variables read: each kind of value with what is said of one that is none.
 
-use std::net::Ipv4Addr;
-
 use http::{HeaderName, HeaderValue, Uri, header};
 use tracing::level_filters::LevelFilter;
-use url::{Host, Url, form_urlencoded};
+use url::{Url, form_urlencoded};
 
 use super::Problem;
 use crate::access_log::Formats;
+use crate::client::is_loopback;
 use crate::delivery::{AuthHeader, IDEMPOTENCY_KEY};
 use crate::layout::{self, Layout, LayoutError};
 
@@ -47,6 +46,22 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
                 None
             }
         }
+    }
+
+    /// A proxy's URL: nothing but its scheme, host and port.
+    pub(super) fn proxy(&mut self, variable: &'static str) -> Option<Uri> {
+        let value = self.text(variable)?;
+        let url = Url::parse(&value).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        // Without what stands before and behind these, it is written as an origin is.
+        let url = url.filter(|url| url.as_str().strip_suffix('/') == Some(&url.origin().ascii_serialization()));
+        let uri = url.and_then(|url| Uri::try_from(url.as_str()).ok());
+        if uri.is_none() {
+            self.problem(
+                variable,
+                "is no http or https URL without user, password and path, such as http://proxy:3128",
+            );
+        }
+        uri
     }
 
     /// A header with `{token}` in its value.
@@ -289,16 +304,8 @@ fn service_url(value: &str) -> Result<Uri, &'static str> {
     let uri = Uri::try_from(url.as_str()).map_err(|_| "holds a character that a request cannot");
     match url.scheme() {
         "https" => uri,
-        "http" if url.host().is_some_and(|host| is_loopback(&host)) => uri,
+        "http" if url.host_str().is_some_and(is_loopback) => uri,
         "http" => Err("must be https: http is for a loopback host only"),
         _ => Err("must be an https URL"),
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }

@@ -26,6 +26,7 @@ mod hostile;
 mod identity;
 mod issuer;
 mod log;
+mod proxy;
 mod receivers;
 mod samples;
 mod schema;

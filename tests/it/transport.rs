@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::loopback::tls::{Authority, Leaf};
 use crate::loopback::{AnalyticsApi, Answer, Fate, Http2Api, Tokens};
+use crate::tls::Roots;
 use crate::world::{World, envelope, gzip, record, records};
 
 /// A function that delivers to this API.
@@ -193,16 +194,14 @@ async fn failures_to_reach_the_api_are_told_apart() {
 async fn certificates_that_are_refused_are_told_apart() {
     for (leaf, trusted, text) in [
         (Leaf::Expired, true, "its certificate has expired"),
-        (Leaf::WrongHost, true, "its certificate is for another host name"),
+        (Leaf::OtherHost, true, "its certificate is for another host name"),
         (Leaf::Valid, false, "its certificate is of an unknown issuer"),
     ] {
         let authority = Authority::new();
-        let file = std::env::temp_dir().join(format!("forwarder-told-{}-{leaf:?}-{trusted}.pem", std::process::id()));
-        std::fs::write(&file, authority.certificate_pem()).expect("a file in the temporary folder");
+        let file = Roots::of(&authority);
         let api = AnalyticsApi::start_tls(&Tokens::new(), authority.acceptor(leaf)).await;
-        let roots = if trusted { file.display().to_string() } else { String::new() };
-        let log = said_of(&[("ANALYTICS_URL", &api.url()), ("SSL_CERT_FILE", &roots)]).await;
-        std::fs::remove_file(&file).expect("the file is there");
+        let roots = if trusted { file.path() } else { "" };
+        let log = said_of(&[("ANALYTICS_URL", &api.url()), ("SSL_CERT_FILE", roots)]).await;
         says(&log, text);
     }
 }

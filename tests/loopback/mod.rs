@@ -18,6 +18,7 @@ mod dialect;
 mod function_process;
 mod http2_api;
 pub mod parameter_store;
+pub mod proxy;
 mod runtime_api;
 mod server;
 pub mod tls;

@@ -25,7 +25,7 @@ pub enum Leaf {
     /// For `localhost`, expired in 2021.
     Expired,
     /// Valid, for `other.example.com` only.
-    WrongHost,
+    OtherHost,
 }
 
 impl Default for Authority {
@@ -75,7 +75,7 @@ impl Authority {
     /// If a certificate cannot be made, which these parameters rule out.
     #[must_use]
     pub fn acceptor_for(&self, leaf: Leaf, protocols: &[&str]) -> TlsAcceptor {
-        let host = if leaf == Leaf::WrongHost { "other.example.com" } else { "localhost" };
+        let host = if leaf == Leaf::OtherHost { "other.example.com" } else { "localhost" };
         let mut params = CertificateParams::new([host.to_owned()]).expect("a host name");
         params.distinguished_name = named(host);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -153,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn an_expired_certificate_and_one_for_another_host_are_refused() {
         assert!(posted(Leaf::Expired).await.unwrap_err().is_connect());
-        assert!(posted(Leaf::WrongHost).await.unwrap_err().is_connect());
+        assert!(posted(Leaf::OtherHost).await.unwrap_err().is_connect());
     }
 
     #[tokio::test]
