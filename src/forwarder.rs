@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_config::ConfigLoader;
@@ -32,7 +33,7 @@ const RENEWAL_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Forwarder {
     settings: Settings,
-    /// The settings with the formats of `FORMATS_PARAMETER`, once they are read.
+    /// The settings with the formats of `FORMATS_PARAMETER`, once what is kept beside the token is read.
     complete: OnceCell<Settings>,
     delivery: Delivery,
     tokens: Tokens,
@@ -51,7 +52,8 @@ impl Forwarder {
     /// If the file of further roots cannot be read.
     pub async fn from_settings(settings: Settings, aws: ConfigLoader) -> Result<Self, ClientError> {
         let direct = Client::new(settings.ca_file.as_deref())?;
-        let client = direct.through(settings.proxy.clone());
+        let identity = settings.certificate_parameter.as_ref().map(|_| Arc::default());
+        let client = direct.through(settings.proxy.clone()).presenting(identity.clone());
         let timeout = settings.request_timeout;
         let sdk = aws
             .http_client(SdkTransport::new(direct))
@@ -63,12 +65,13 @@ impl Forwarder {
         let parameters = Parameters {
             token: oauth.map(|oauth| oauth.parameter.clone()),
             credentials: settings.credentials_parameter.clone(),
+            certificate: settings.certificate_parameter.clone(),
             formats: settings.formats_parameter.clone(),
         };
         let store = Store::new(&aws_sdk_ssm::Client::new(&sdk), parameters);
         let attempts = settings.delivery.max_attempts;
         let endpoint = oauth.map(|oauth| Endpoint::new(client.clone(), oauth, timeout, attempts));
-        let tokens = Tokens::new(store, endpoint, timeout, fastrand::f64());
+        let tokens = Tokens::new(store, endpoint, identity, timeout, fastrand::f64());
         let delivery = Delivery::new(client, settings.delivery.clone(), timeout, settings.redactor.clone());
         Ok(Self {
             settings,
@@ -88,15 +91,15 @@ impl Forwarder {
         let invocation = self.delivery.start(deadline);
         let settings = self.settings(deadline).await;
         if let Err(error) = &settings {
-            error!(reason = %error, "all records kept: the formats of their lines are not known");
+            error!(reason = %error, "all records kept: a parameter that is needed first is not known");
         }
-        let is_known = settings.is_ok();
+        let is_ready = settings.is_ok();
         let mut intake = Intake::new(settings.unwrap_or(&self.settings), event);
         let mut deliveries = Deliveries::new(self, &invocation);
         let mut buffers = Buffers::default();
         for (index, record) in event.records.iter().enumerate() {
-            if !is_known {
-                intake.ledger().unknown_formats(index);
+            if !is_ready {
+                intake.ledger().not_ready(index);
                 continue;
             }
             if invocation.is_over() {
@@ -133,22 +136,27 @@ impl Forwarder {
         (response, summary)
     }
 
-    /// The settings with all formats: those of `FORMATS_PARAMETER` are read with the first token.
-    async fn settings(&self, deadline: Deadline) -> Result<&Settings, FormatsError> {
-        if self.settings.formats_parameter.is_none() {
-            return Ok(&self.settings);
+    /// The settings with all formats. Those of `FORMATS_PARAMETER` are read with the first token, and so is the client's certificate.
+    async fn settings(&self, deadline: Deadline) -> Result<&Settings, NotReadyError> {
+        let settings = &self.settings;
+        if settings.formats_parameter.is_none() && settings.certificate_parameter.is_none() {
+            return Ok(settings);
         }
         if let Some(settings) = self.complete.get() {
             return Ok(settings);
         }
-        let formats = self.tokens.formats(deadline).await?.ok_or(FormatsError::Missing)?;
-        let settings = self.settings.with_formats(&formats).map_err(|problems| {
-            // It may be corrected: the next invocation looks again.
-            self.tokens.forget_formats();
-            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            FormatsError::Malformed(problems.join("; "))
-        })?;
-        Ok(self.complete.get_or_init(|| settings))
+        let formats = self.tokens.beside(deadline).await?;
+        let complete = if settings.formats_parameter.is_some() {
+            settings.with_formats(&formats.ok_or(NotReadyError::Missing)?).map_err(|problems| {
+                // It may be corrected: the next invocation looks again.
+                self.tokens.forget_formats();
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                NotReadyError::Malformed(problems.join("; "))
+            })?
+        } else {
+            settings.clone()
+        };
+        Ok(self.complete.get_or_init(|| complete))
     }
 
     /// Makes the line of embedded metrics of an invocation at `now`, in milliseconds since the Unix epoch.
@@ -158,17 +166,17 @@ impl Forwarder {
     }
 }
 
-/// Why the formats of `FORMATS_PARAMETER` are not known. Nothing is delivered without them: a line might leave with a credential
-/// that its format would have told.
+/// Why nothing is read or delivered. Without the formats of `FORMATS_PARAMETER` a line might leave with a credential that its
+/// format would have told; without the certificate of `CLIENT_CERTIFICATE_PARAMETER` the client would be nobody that is known.
 #[derive(Debug, Error)]
-enum FormatsError {
+enum NotReadyError {
     #[error(
         "the parameter of FORMATS_PARAMETER is missing: put the formats there, one a line, or unset FORMATS_PARAMETER"
     )]
     Missing,
     #[error("the parameter of FORMATS_PARAMETER: {0}")]
     Malformed(String),
-    #[error("FORMATS_PARAMETER could not be read: {0}")]
+    #[error(transparent)]
     Unread(#[from] TokenError),
 }
 

@@ -125,8 +125,8 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Enters a record that is not read, because the formats of its lines are not known.
-    pub fn unknown_formats(&mut self, record: usize) {
+    /// Enters a record that is not read, because nothing can be read or delivered yet.
+    pub fn not_ready(&mut self, record: usize) {
         self.account(record).unreadable = true;
     }
 

@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::connection::{Connection, Io};
+use super::identity::Identity;
 use super::proxy::tunnel;
 
 /// Why there is no connection.
@@ -118,6 +119,13 @@ impl Connector {
         // Tunnels are asked for over HTTP/1.1.
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self { proxy: Some(Proxy { url: proxy, tls: Arc::new(tls) }), ..self.clone() }
+    }
+
+    /// Returns a connector that presents a certificate to services.
+    pub(super) fn presenting(&self, identity: Arc<Identity>) -> Self {
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.client_auth_cert_resolver = identity;
+        Self { tls: Arc::new(tls), ..self.clone() }
     }
 
     /// Connects to the host and port of a URI. Plain HTTP is for this machine, which no proxy leads to.

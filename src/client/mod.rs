@@ -12,6 +12,7 @@
 mod answer;
 mod connect;
 mod connection;
+mod identity;
 mod idle;
 mod odd;
 mod proxy;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 pub use self::answer::{Answer, BodyError};
 pub(crate) use self::connect::is_loopback;
 pub use self::connect::{ConnectError, HostError, TlsFault};
+pub use self::identity::{Identity, IdentityError};
 pub use self::idle::SETTLING;
 pub use self::sdk::SdkTransport;
 
@@ -113,6 +115,13 @@ impl Client {
     pub fn through(&self, proxy: Option<Uri>) -> Self {
         let Some(proxy) = proxy else { return self.clone() };
         Self { connector: self.connector.through(proxy), idle: Arc::default() }
+    }
+
+    /// Returns a client that services know by a certificate, if there is to be one. A proxy is not shown it.
+    #[must_use]
+    pub fn presenting(&self, identity: Option<Arc<Identity>>) -> Self {
+        let Some(identity) = identity else { return self.clone() };
+        Self { connector: self.connector.presenting(identity), idle: Arc::default() }
     }
 
     /// Sends a request to an absolute URI, once, and waits for the head of its answer, for as long as `timeout` in all.

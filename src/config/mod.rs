@@ -75,6 +75,8 @@ pub struct Settings {
     pub metrics_namespace: String,
     /// `SSL_CERT_FILE`: further roots that TLS trusts, as PEM.
     pub ca_file: Option<PathBuf>,
+    /// `CLIENT_CERTIFICATE_PARAMETER`: the `SecureString` with the client's certificate and its key.
+    pub certificate_parameter: Option<String>,
     /// `PROXY_URL`: the proxy to the API and the token endpoint.
     pub proxy: Option<Uri>,
     /// `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda: the metrics' dimension.
@@ -129,6 +131,7 @@ impl Settings {
         let auth_header = read_auth_header(reader, destination, auth);
         let headers = reader.headers("REQUEST_HEADERS", auth_header.as_ref());
         let ca_file = reader.text("SSL_CERT_FILE").map(PathBuf::from);
+        let certificate_parameter = reader.optional_parameter_name("CLIENT_CERTIFICATE_PARAMETER");
         let proxy = reader.proxy("PROXY_URL");
         let oauth = if auth == Auth::OAuth { Some(read_oauth(reader, destination)) } else { None };
         let credentials_parameter = match auth {
@@ -145,11 +148,12 @@ impl Settings {
                 "must not be the same parameter as TOKEN_PARAMETER, which is overwritten",
             );
         }
-        if formats_parameter.is_some() && [&token_parameter, &credentials].contains(&&formats_parameter) {
-            reader.problem(
-                "FORMATS_PARAMETER",
-                "must be another parameter than TOKEN_PARAMETER and CREDENTIALS_PARAMETER",
-            );
+        for (variable, parameter) in
+            [("CLIENT_CERTIFICATE_PARAMETER", &certificate_parameter), ("FORMATS_PARAMETER", &formats_parameter)]
+        {
+            if parameter.is_some() && [&token_parameter, &credentials].contains(&parameter) {
+                reader.problem(variable, "must be another parameter than TOKEN_PARAMETER and CREDENTIALS_PARAMETER");
+            }
         }
         let mut archive_layout = Layout::default();
         let (mut layout, limits, encoding, content_type) = read_bodies(reader, destination);
@@ -206,6 +210,7 @@ impl Settings {
             log_level,
             metrics_namespace,
             ca_file,
+            certificate_parameter,
             proxy,
             function_name,
             own_log_group,
@@ -485,5 +490,15 @@ mod tests {
     fn the_token_may_not_overwrite_the_credentials() {
         refuses("CREDENTIALS_PARAMETER", "/forwarder/token");
         refuses("TOKEN_PARAMETER", "not a name");
+    }
+
+    #[test]
+    fn certificate_and_formats_have_parameters_of_their_own() {
+        for variable in ["CLIENT_CERTIFICATE_PARAMETER", "FORMATS_PARAMETER"] {
+            assert!(read(&[(variable, "/forwarder/another")]).is_ok());
+            for value in ["/forwarder/token", "/forwarder/credentials", "not a name"] {
+                refuses(variable, value);
+            }
+        }
     }
 }

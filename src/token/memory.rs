@@ -11,6 +11,7 @@ use super::cool_down;
 use super::pacer::Pacer;
 use super::renewal::Hold;
 use super::store::{Credentials, StoreError};
+use crate::client::IdentityError;
 use crate::counts::Counts;
 use crate::secret::Secret;
 
@@ -35,6 +36,8 @@ pub(super) struct Memory {
     pub(super) key: Option<Secret>,
     /// When the parameter was last read again because the API has refused the key.
     pub(super) key_reread: Option<Duration>,
+    /// Why the client has no certificate to present, when that was last looked for.
+    pub(super) no_certificate: Option<IdentityError>,
     /// The further formats that are kept beside the token.
     pub(super) formats: Option<Arc<str>>,
     /// The last renewal that failed: it failed for all who waited for it.

@@ -92,6 +92,7 @@ pub use self::store::{Action, Credentials, Found, Parameters, Store, StoreError}
 pub use self::value::Token;
 
 use self::memory::Memory;
+use crate::client::{Identity, IdentityError};
 use crate::counts::Counts;
 use crate::retry::Deadline;
 
@@ -195,6 +196,9 @@ pub enum NoCredentials {
     /// There is no static key in the parameter.
     #[error("the parameter of CREDENTIALS_PARAMETER is missing or is neither {{\"key\":\"…\"}} nor the bare key")]
     Key,
+    /// The client's certificate is not known.
+    #[error("the parameter of CLIENT_CERTIFICATE_PARAMETER {0}")]
+    Certificate(IdentityError),
     /// The parameter does not exist, or holds something else than a client with this.
     #[error(
         "the parameter of CREDENTIALS_PARAMETER is missing or is not {{\"client_id\":\"…\",\"{0}\":\"…\"}}, \
@@ -209,6 +213,8 @@ pub struct Tokens {
     store: Store,
     /// Where tokens are asked for; `None` with a static key, or none.
     endpoint: Option<Endpoint>,
+    /// The certificate of the client, which is read with the token; `None` where there is to be none.
+    identity: Option<Arc<Identity>>,
     /// Longest wait for one operation of the store.
     store_timeout: Duration,
     /// This environment's place in the spread of early renewals, 0 to 1.
@@ -248,10 +254,17 @@ enum Refusal {
 impl Tokens {
     /// Starts with an empty memory.
     #[must_use]
-    pub fn new(store: Store, endpoint: Option<Endpoint>, store_timeout: Duration, spread: f64) -> Self {
+    pub fn new(
+        store: Store,
+        endpoint: Option<Endpoint>,
+        identity: Option<Arc<Identity>>,
+        store_timeout: Duration,
+        spread: f64,
+    ) -> Self {
         Self {
             store,
             endpoint,
+            identity,
             store_timeout,
             spread,
             born: Instant::now(),
@@ -273,28 +286,40 @@ impl Tokens {
         }
     }
 
-    /// Returns the further formats, which are read with the first token, in the same request; none if their parameter is missing.
+    /// Has what is kept beside the token and wanted before a delivery: the client's certificate, which is there then, and the
+    /// further formats, which it returns; none if their parameter is missing. They are read with the first token, in one request.
     ///
     /// # Errors
-    /// If the store could not be read. Where it could, and there is no token, that is a matter of the deliveries.
-    pub async fn formats(&self, deadline: Deadline) -> Result<Option<Arc<str>>, TokenError> {
-        let known = || self.memory().formats.clone();
-        if let Some(formats) = known() {
-            return Ok(Some(formats));
+    /// If there is no certificate, or the store could not be read. Where it could, and there is no token, that is a matter of the
+    /// deliveries.
+    pub async fn beside(&self, deadline: Deadline) -> Result<Option<Arc<str>>, TokenError> {
+        let is_complete = || self.has_certificate() && (self.memory().formats.is_some() || !self.store.has_formats());
+        if !is_complete() {
+            let comes_with_token = self.endpoint.is_some() || self.store.has_credentials();
+            let error = if comes_with_token && self.held(Need::Any).is_none() {
+                self.bearer(deadline).await.err()
+            } else {
+                // It was missing when the token was read, or there is no token to read.
+                let read = self.read_parameters(deadline).await;
+                read.err().map(|error| TokenError::NoCredentials(NoCredentials::Store(error)))
+            };
+            let certificate =
+                || self.without_certificate().map(NoCredentials::Certificate).map(TokenError::NoCredentials);
+            if let Some(error) = error.filter(|_| !is_complete()).or_else(certificate) {
+                return Err(error);
+            }
         }
-        let comes_with_token = self.endpoint.is_some() || self.store.has_credentials();
-        let error = if comes_with_token && self.held(Need::Any).is_none() {
-            self.bearer(deadline).await.err()
-        } else {
-            // It was missing when the token was read, or there is no token to read.
-            let read = self.read_parameters(deadline).await;
-            read.err().map(|error| TokenError::NoCredentials(NoCredentials::Store(error)))
-        };
-        match (known(), error) {
-            (Some(formats), _) => Ok(Some(formats)),
-            (None, Some(error)) => Err(error),
-            (None, None) => Ok(None),
-        }
+        Ok(self.memory().formats.clone())
+    }
+
+    /// Returns whether the client can present its certificate, where it is to have one.
+    fn has_certificate(&self) -> bool {
+        self.identity.as_ref().is_none_or(|identity| identity.is_known())
+    }
+
+    /// Returns why it cannot.
+    fn without_certificate(&self) -> Option<IdentityError> {
+        (!self.has_certificate()).then(|| self.memory().no_certificate.unwrap_or(IdentityError::Missing))
     }
 
     /// Forgets the formats, which are of no use: they are read again.

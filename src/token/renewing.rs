@@ -169,9 +169,9 @@ impl Tokens {
         self.endpoint.as_ref().expect("tokens are renewed of an endpoint only")
     }
 
-    /// Returns whether these are credentials that the endpoint can be asked with.
+    /// Returns whether these are credentials that the endpoint can be asked with: beside a certificate that is to be presented.
     fn takes(&self, credentials: &Credentials) -> bool {
-        self.endpoint.as_ref().is_some_and(|endpoint| endpoint.takes(credentials))
+        self.has_certificate() && self.endpoint.as_ref().is_some_and(|endpoint| endpoint.takes(credentials))
     }
 
     /// Waits until the store may be read, and enters that it is. `false` if no reads are left.
@@ -210,6 +210,9 @@ impl Tokens {
         let resting = self.memory().resting(self.now()).is_some();
         let mut memory = self.memory();
         memory.version = Some(seen.version);
+        if let Some(identity) = &self.identity {
+            memory.no_certificate = identity.take(seen.certificate.as_ref()).err();
+        }
         if let Some(formats) = seen.formats {
             memory.formats = Some(formats.into());
         }
@@ -344,7 +347,10 @@ impl Tokens {
 
     fn without_credentials(&self, refusal: Option<StoreError>) -> Option<TokenError> {
         let has_none = self.memory().credentials.is_none();
-        let missing = || NoCredentials::Value(self.endpoint().wants());
+        let missing = || {
+            let certificate = self.without_certificate();
+            certificate.map_or_else(|| NoCredentials::Value(self.endpoint().wants()), NoCredentials::Certificate)
+        };
         has_none.then(|| TokenError::NoCredentials(refusal.map_or_else(missing, NoCredentials::Store)))
     }
 

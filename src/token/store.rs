@@ -41,6 +41,8 @@ pub struct Found {
     pub credentials: Option<Credentials>,
     /// The static key, if the credentials' parameter holds one.
     pub key: Option<Secret>,
+    /// The client's certificate and its key, if there is a parameter for them and it is there.
+    pub certificate: Option<Secret>,
     /// Further formats, if there is a parameter for them and it is there.
     pub formats: Option<String>,
     /// Whether the credentials were written after the lock.
@@ -108,7 +110,9 @@ impl Action {
     /// The parameters that it is done to.
     fn resources(self) -> &'static str {
         match self {
-            Self::Get => "CREDENTIALS_PARAMETER, TOKEN_PARAMETER and its locks (.lock.*)",
+            Self::Get => {
+                "CREDENTIALS_PARAMETER, TOKEN_PARAMETER and its locks (.lock.*), and the other parameters that are set"
+            }
             Self::Put => "TOKEN_PARAMETER and its locks (.lock.*)",
             Self::Delete => "the locks of TOKEN_PARAMETER (.lock.*)",
         }
@@ -180,6 +184,8 @@ pub struct Parameters {
     pub token: Option<String>,
     /// The one with the credentials or the key.
     pub credentials: Option<String>,
+    /// The one with the client's certificate.
+    pub certificate: Option<String>,
     /// The one with further formats.
     pub formats: Option<String>,
 }
@@ -201,21 +207,27 @@ impl Store {
         self.parameters.credentials.is_some()
     }
 
+    /// Returns whether there is a parameter with further formats.
+    pub(super) fn has_formats(&self) -> bool {
+        self.parameters.formats.is_some()
+    }
+
     /// The store's clock, as far as it is known.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Reads token, credentials, further formats and the lock of this version of the token in one request.
+    /// Reads all parameters that are set, and the lock of this version of the token, in one request.
     pub(super) async fn look(&self, version: Option<i64>) -> Result<(Found, Option<Lock>), StoreError> {
         let lock = version.map(|version| self.lock_name(version));
-        let Parameters { token, credentials, formats } = &self.parameters;
-        let names = [token, credentials, formats, &lock].into_iter().flatten().cloned().collect();
+        let Parameters { token, credentials, certificate, formats } = &self.parameters;
+        let names = [token, credentials, certificate, formats, &lock].into_iter().flatten().cloned().collect();
         let request = self.client.get_parameters().set_names(Some(names)).with_decryption(true);
         let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
         let find = |name: &String| answer.parameters().iter().find(|parameter| parameter.name() == Some(name));
         let modified = |parameter: &Parameter| parameter.last_modified_date().map(DateTime::as_secs_f64);
         let found = |name: &Option<String>| name.as_ref().and_then(find);
+        let text = |name: &Option<String>| found(name).and_then(Parameter::value).map(str::to_owned);
         let (token, credentials, lock) = (found(token), found(credentials), found(&lock));
         let found = Found {
             version: token.map_or(0, Parameter::version),
@@ -223,7 +235,8 @@ impl Store {
             // What is no credentials is told from their absence by nobody.
             credentials: credentials.and_then(Parameter::value).and_then(|value| serde_json::from_str(value).ok()),
             key: credentials.and_then(Parameter::value).and_then(key),
-            formats: found(formats).and_then(Parameter::value).map(str::to_owned),
+            certificate: text(certificate).map(Secret::new),
+            formats: text(formats),
             are_newer: lock.and_then(modified).is_some_and(|lock| credentials.and_then(modified) > Some(lock)),
         };
         let lock = lock.map(|lock| {

@@ -1,4 +1,4 @@
-//! How the client proves who it is: by assertions that it signs.
+//! How the client proves who it is: by assertions that it signs, and by its certificate.
 
 use std::time::Duration;
 
@@ -10,7 +10,10 @@ use ring::signature::{
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::loopback::{Answer, Received};
+use crate::loopback::parameter_store::Operation;
+use crate::loopback::tls::Authority;
+use crate::loopback::{AnalyticsApi, Answer, Received, TokenEndpoint};
+use crate::tls::Roots;
 use crate::token::{COOL_DOWN, delivers, fails, lines_with, seconds};
 use crate::world::{CREDENTIALS_PARAMETER, World};
 
@@ -129,4 +132,93 @@ async fn credentials_of_another_style_are_none() {
         assert_eq!(lines_with(&world, &expected).len(), 1, "{:#?}", world.function.lines());
         assert_eq!(world.endpoint.count(), 0);
     }
+}
+
+const CERTIFICATE_PARAMETER: &str = "/forwarder/certificate";
+
+/// A function whose services speak with clients only that have a certificate of this authority.
+struct Mutual {
+    authority: Authority,
+    endpoint: TokenEndpoint,
+    api: AnalyticsApi,
+    world: World,
+}
+
+impl Mutual {
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        let authority = Authority::new();
+        let roots = Roots::of(&authority);
+        let endpoint = TokenEndpoint::start_tls(authority.acceptor_of_known_clients()).await;
+        let api = AnalyticsApi::start_tls(endpoint.valid(), authority.acceptor_of_known_clients()).await;
+        let (api_url, endpoint_url) = (api.url(), endpoint.url());
+        let all = [
+            ("ANALYTICS_URL", api_url.as_str()),
+            ("TOKEN_URL", &endpoint_url),
+            ("SSL_CERT_FILE", roots.path()),
+            ("CLIENT_CERTIFICATE_PARAMETER", CERTIFICATE_PARAMETER),
+            ("MAX_ATTEMPTS", "1"),
+        ];
+        let world = World::start(&[&all, settings].concat()).await;
+        world.runtime.received(1).await;
+        Self { authority, endpoint, api, world }
+    }
+
+    /// How many have come to the token endpoint and to the API.
+    fn connections(&self) -> (usize, usize) {
+        (self.endpoint.count(), self.api.connections())
+    }
+}
+
+#[tokio::test]
+async fn the_certificate_is_read_with_the_token_and_presented_to_both_services() {
+    let mutual = Mutual::start(&[]).await;
+    mutual.world.store.put(CERTIFICATE_PARAMETER, &mutual.authority.client_pem());
+    delivers(&mutual.world).await;
+    // It is kept.
+    mutual.world.store.delete(CERTIFICATE_PARAMETER);
+    delivers(&mutual.world).await;
+    assert_eq!(mutual.connections(), (1, 1));
+    assert_eq!(mutual.world.store.count(Operation::GetSeveral), 1);
+
+    let unknown = Mutual::start(&[("CLIENT_CERTIFICATE_PARAMETER", "")]).await;
+    fails(&unknown.world).await;
+    assert_eq!(unknown.endpoint.count(), 0);
+}
+
+#[tokio::test]
+async fn without_a_token_the_certificate_is_read_by_itself_and_with_the_formats() {
+    for formats in ["", "/forwarder/formats"] {
+        let mutual = Mutual::start(&[("AUTH", "none"), ("FORMATS_PARAMETER", formats)]).await;
+        mutual.api.otherwise(Some(Answer::status(200).body("{}")));
+        mutual.world.store.put("/forwarder/formats", "$context.status $context.path");
+        mutual.world.store.put(CERTIFICATE_PARAMETER, &mutual.authority.client_pem());
+        delivers(&mutual.world).await;
+        delivers(&mutual.world).await;
+        assert_eq!((mutual.api.count(), mutual.world.store.count(Operation::GetSeveral)), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn records_are_kept_while_the_certificate_is_missing_or_malformed() {
+    let mutual = Mutual::start(&[]).await;
+    let world = &mutual.world;
+    fails(world).await;
+    world.store.put(CERTIFICATE_PARAMETER, &format!("hush\n{}", mutual.authority.certificate_pem()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    fails(world).await;
+    assert_eq!(lines_with(world, "CLIENT_CERTIFICATE_PARAMETER is missing").len(), 1);
+    assert_eq!(lines_with(world, "CLIENT_CERTIFICATE_PARAMETER holds no private key").len(), 1);
+    assert!(!world.function.lines().join("\n").contains("hush"));
+    // A token in the store is of no use without it.
+    world.store.put(crate::world::TOKEN_PARAMETER, &crate::token::stored("kept", seconds() + 3600));
+    mutual.endpoint.valid().allow("kept");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    fails(world).await;
+    assert_eq!(mutual.connections(), (0, 0));
+    assert!(world.store.names().iter().all(|name| !name.contains(".lock.")));
+
+    world.store.put(CERTIFICATE_PARAMETER, &mutual.authority.client_pem());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    delivers(world).await;
+    assert_eq!(mutual.connections(), (0, 1));
 }

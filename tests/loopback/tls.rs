@@ -6,8 +6,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
-use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate authority that no client trusts unless it is told to.
@@ -59,8 +61,21 @@ impl Authority {
     /// Returns the authority's own certificate as a PEM file has it.
     #[must_use]
     pub fn certificate_pem(&self) -> String {
-        let base64 = base64_simd::STANDARD.encode_to_string(&self.certificate);
-        format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n")
+        pem("CERTIFICATE", &self.certificate)
+    }
+
+    /// Makes a certificate by which services know a client, and returns it with its key as PEM.
+    ///
+    /// # Panics
+    /// If a certificate cannot be made, which these parameters rule out.
+    #[must_use]
+    pub fn client_pem(&self) -> String {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named("loopback test client");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().expect("a key of the default kind");
+        let certificate = params.signed_by(&key, &self.issuer).expect("these parameters make a certificate");
+        pem("CERTIFICATE", certificate.der()) + &pem("PRIVATE KEY", key.serialized_der())
     }
 
     /// Makes what a service needs to speak TLS, HTTP/2 offered before HTTP/1.1.
@@ -75,6 +90,23 @@ impl Authority {
     /// If a certificate cannot be made, which these parameters rule out.
     #[must_use]
     pub fn acceptor_for(&self, leaf: Leaf, protocols: &[&str]) -> TlsAcceptor {
+        self.acceptor_with(leaf, protocols, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// Makes what a service needs that speaks TLS only with clients that have a certificate of this authority.
+    ///
+    /// # Panics
+    /// If a certificate cannot be made, which these parameters rule out.
+    #[must_use]
+    pub fn acceptor_of_known_clients(&self) -> TlsAcceptor {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).expect("a certificate of an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        self.acceptor_with(Leaf::Valid, &["h2", "http/1.1"], verifier.expect("there is a root"))
+    }
+
+    fn acceptor_with(&self, leaf: Leaf, protocols: &[&str], clients: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
         let host = if leaf == Leaf::OtherHost { "other.example.com" } else { "localhost" };
         let mut params = CertificateParams::new([host.to_owned()]).expect("a host name");
         params.distinguished_name = named(host);
@@ -89,12 +121,17 @@ impl Authority {
         let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring supports the default versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
             .expect("the key belongs to the certificate");
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = base64_simd::STANDARD.encode_to_string(der);
+    format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
 }
 
 fn named(name: &str) -> DistinguishedName {
