@@ -130,7 +130,7 @@ fn with<T>(log: &Mutex<Log>, act: impl FnOnce(&mut Log) -> T) -> T {
     act(&mut log.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Mutex<Log>) {
+async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Arc<Mutex<Log>>) {
     let Ok(mut connection) = server::handshake(stream).await else { return };
     // Held open, so that nothing is reset.
     let mut held = Vec::new();
@@ -145,12 +145,11 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, log: &Mutex<Log>) {
             }
             Fate::Served | Fate::ServesOne | Fate::LeaksWindow | Fate::AnswersEarly(_) => {
                 // A task of its own: the connection has to be driven meanwhile.
-                let mut answered = tokio::spawn(answer(request, respond, fate != Fate::LeaksWindow));
+                let mut answered = tokio::spawn(answer(request, respond, fate != Fate::LeaksWindow, Arc::clone(log)));
                 let body = tokio::select! {
                     body = &mut answered => body.ok().flatten(),
                     _ = std::future::poll_fn(|context| connection.poll_closed(context)) => return,
                 };
-                with(log, |log| log.served += usize::from(body.is_some()));
                 // Dropped, a body gives the window back that it has taken.
                 bodies.extend(body.filter(|_| fate == Fate::LeaksWindow));
                 if fate == Fate::ServesOne {
@@ -172,7 +171,12 @@ fn is_large(request: &Request<RecvStream>) -> bool {
 }
 
 /// Reads a request to its end and answers it; returns its body if that came whole.
-async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, grows: bool) -> Option<RecvStream> {
+async fn answer(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    grows: bool,
+    log: Arc<Mutex<Log>>,
+) -> Option<RecvStream> {
     let mut body = request.into_body();
     while let Some(data) = body.data().await {
         let length = data.ok()?.len();
@@ -180,6 +184,8 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
             body.flow_control().release_capacity(length).ok()?;
         }
     }
+    // Before the answer, after which a client may look.
+    with(&log, |log| log.served += 1);
     respond.send_response(Response::new(()), true).ok()?;
     Some(body)
 }
