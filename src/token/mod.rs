@@ -55,8 +55,9 @@
 //! request is lost, and at worst its lock has to die before another makes it. The next try comes after half of the rest of
 //! the token's life, so an endpoint that hangs costs few requests and few graces.
 //!
-//! The token is written while the first delivery with it is under way ([`Tokens::keep`]); a store that is slower than that is given
-//! little more time, and tried again some seconds later. One that is too busy is given more ([`Tokens::hand_over`]): others wait.
+//! The token is written while the first delivery with it is under way ([`Tokens::kept_beside`]); a store that is slower than that
+//! is given little more time, and tried again some seconds later. One that is too busy is given more ([`Tokens::hand_over`]):
+//! others wait.
 
 mod assertion;
 mod bearer;
