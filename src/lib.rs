@@ -1,11 +1,11 @@
-//! Gets every API Gateway log event from Amazon Data Firehose to an analytics API, and answers Firehose record by record.
+//! Delivers every API Gateway log event from Amazon Data Firehose to an analytics API, and answers Firehose record by record.
 //!
 //! The way of the data:
 //!
 //! ```text
 //! Firehose ─► firehose ─► subscription ─► line (access_log | execution_log) ─► event ─► batch ─► delivery ─► analytics API
-//!             (records)   (envelopes,      (typed fields, requests)           (JSON,   (≤ 1 MB)  ▲
-//!    ▲                     lines)                                             redacted)          │ bearer
+//!             (records)   (envelopes,      (typed fields, requests)           (JSON,   (bodies)  ▲
+//!    ▲                     lines)                                             redacted)          │ token or key
 //!    │                                                                                         token ─► Parameter Store,
 //!    └──────────────── ledger (one verdict for each record) ◄────────── what was accepted              token endpoint
 //! ```
