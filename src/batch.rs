@@ -120,7 +120,7 @@ pub enum Oversized {
         cap: usize,
     },
     /// The event was written and is larger than one may be, alone or not.
-    #[error("an event of {bytes} bytes is larger than the destination takes one ({cap} bytes)")]
+    #[error("an event of {bytes} bytes is larger than the destination takes ({cap} bytes)")]
     Alone {
         /// Size of the event.
         bytes: usize,

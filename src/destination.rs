@@ -1,8 +1,8 @@
 //! The analytics APIs that are known by name: a row each, of what the API wants and how it answers.
 //!
-//! A destination only sets defaults: `DESTINATION=splunk-hec` is `{"time":1795287540.123,"event":{"id":"3871",…}}`, one behind the
-//! other, with `Authorization: Splunk …`. Whatever is set beside it counts. One that is like another is a row here, a case in
-//! the tests below and a section of docs/destinations.md.
+//! `DESTINATION=splunk-hec` is `{"time":1795287540.123,"event":{"id":"3871",…}}`, one behind the other, with `Authorization: Splunk …`.
+//! How events are framed and answers are read is fixed; the rest are defaults of settings. One that is like another is a row here, a
+//! golden body in tests/it/destinations.rs and a section of docs/destinations.md.
 
 use crate::batch::PayloadFormat;
 use crate::delivery::{Answers, PayloadEncoding};
@@ -88,7 +88,7 @@ pub static JSON: Destination = Destination {
 static OTLP: Destination =
     Destination { name: "otlp", format: PayloadFormat::Otlp, max_bytes: [MB, 4 * MB], answers: Answers::Otlp, ..JSON };
 
-/// Azure Monitor's Logs Ingestion API. `id` and `timestamp` are no names of its columns.
+/// Azure Monitor's Logs Ingestion API. Its columns cannot be named `id` or `timestamp`.
 static AZURE_MONITOR: Destination = Destination {
     name: "azure-monitor",
     auth_style: TokenAuthStyle::Post,

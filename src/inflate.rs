@@ -1,4 +1,4 @@
-//! Gzip undone: the step that takes most of the time that cannot be saved.
+//! Gzip undone: most of the unavoidable time.
 //!
 //! CloudWatch Logs sends one member whose trailer tells how large the content is. Such a record is inflated in one call by
 //! libdeflate, which is faster than any streaming decoder as it has the whole output before it. Whatever else there is

@@ -94,11 +94,11 @@ pub struct Layout {
     pub(crate) max_value_bytes: usize,
 }
 
-/// Why a layout cannot be.
+/// Why a layout is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LayoutError {
     /// `FIELD_NAMES` is not a list of pairs.
-    #[error("is no list such as id=eventId,timestamp=TimeGenerated")]
+    #[error("is not a list such as id=eventId,timestamp=TimeGenerated")]
     Pairs,
     /// A field that no event has.
     #[error("names a field that no event has; there are: {}", FIELDS.map(|(_, name)| name).join(", "))]
@@ -106,14 +106,14 @@ pub enum LayoutError {
     /// Two fields would have one name.
     #[error("two fields would have one name")]
     SameName,
-    /// `STATIC_FIELDS` is no object.
-    #[error("is no JSON object, such as {{\"env\":\"prod\"}}")]
+    /// `STATIC_FIELDS` is not an object.
+    #[error("is not a JSON object such as {{\"env\":\"prod\"}}")]
     NoObject,
     /// A static field has the name of an event's field, or comes twice.
-    #[error("has a field whose name an event's field or another one of it has")]
+    #[error("has a field with the name of an event's field, or one field twice")]
     TakenName,
-    /// A template holds what it is a template for not once.
-    #[error("must hold {0} once")]
+    /// A template must hold its placeholder exactly once.
+    #[error("must hold {0} exactly once")]
     NotOnce(&'static str),
 }
 
@@ -135,7 +135,7 @@ impl Layout {
     /// Gives fields other names: `id=eventId,timestamp=TimeGenerated`.
     ///
     /// # Errors
-    /// If it is no such list, or names a field that no event has.
+    /// If it is not such a list, or names a field that no event has.
     pub fn rename(&mut self, pairs: &str) -> Result<(), LayoutError> {
         for pair in pairs.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let (field, name) = pair.split_once('=').ok_or(LayoutError::Pairs)?;
@@ -171,7 +171,7 @@ impl Layout {
     /// Adds the fields of a JSON object to every event.
     ///
     /// # Errors
-    /// If it is none, or a field of it has the name of an event's field or comes twice.
+    /// If it is not one, or a field of it has the name of an event's field or comes twice.
     pub fn add(&mut self, object: &str) -> Result<(), LayoutError> {
         let mut statics = String::new();
         let mut taken = self.names();

@@ -1,4 +1,4 @@
-//! Start: settings, clients, runtime. No logic.
+//! The function's process: settings, log and clients at the start, then one answer for each event. The library does the work.
 
 use std::io::Write;
 use std::panic::AssertUnwindSafe;

@@ -6,8 +6,9 @@
 //!             attributes { http.request.method "GET", http.response.status_code 200, url.path "/orders", … } }
 //! ```
 //!
-//! There is no convention for API Gateway: what has no name of its own stands under `apigw.`. An event is written here from its
-//! JSON, in which nothing is secret any more: so there is one place that decides what is hidden.
+//! There is no convention for API Gateway: what has no name of its own stands under `apigw.`. A record is written here from its
+//! event's JSON, in which nothing is secret any more: so there is one place that decides what is hidden. The resource is made of the
+//! event's origin: account, region, log group.
 //!
 //! Source: <https://github.com/open-telemetry/opentelemetry-proto/blob/main/docs/specification.md>,
 //! <https://opentelemetry.io/docs/specs/semconv/>

@@ -29,7 +29,7 @@ pub struct Selection {
     exclude: Vec<Rule>,
     /// One success in so many.
     every: NonZeroU64,
-    /// From how many milliseconds on a success is always delivered.
+    /// Successes at least this slow, in milliseconds, are always delivered.
     slow: Option<u64>,
 }
 

@@ -71,8 +71,8 @@ pub enum DecodeError {
         /// The key.
         key: &'static str,
     },
-    /// Something that is no envelope stands among envelopes.
-    #[error("what stands at position {index} among envelopes is no envelope")]
+    /// Something that is not an envelope stands among envelopes.
+    #[error("what stands at position {index} among envelopes is not an envelope")]
     Mixed {
         /// Position in the record, from 0.
         index: usize,

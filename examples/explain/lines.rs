@@ -165,7 +165,7 @@ impl Explainer<'_> {
             let missing: Vec<_> =
                 variables.filter(|part| part.path.iter().try_fold(&object, |at, key| at.get(key)).is_none()).collect();
             if !outline.is_json() {
-                note += " is no JSON object";
+                note += " is not a JSON object";
             } else if missing.is_empty() {
                 note += " has these keys, but not where it has them";
             } else {

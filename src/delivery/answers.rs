@@ -1,6 +1,7 @@
-//! What the answers of known destinations say of single events.
+//! What the answers of known destinations say of single events, and statuses that mean something else there.
 //!
 //! ```text
+//! otlp        200 partial_success { rejected_log_records: 1 }                                       some, and nobody says which
 //! elastic     200 {"errors":true,"items":[{"create":{"status":201}},{"create":{"status":429}}]}    by position
 //! splunk-hec  400 {"text":"Event field is required","code":12,"invalid-event-number":1}            by number: those before are in
 //! dynatrace   200 {"details":{"message":"1 events were not ingested"}}                              some, and nobody says which
@@ -60,7 +61,7 @@ impl Answers {
         }
     }
 
-    /// Returns what the status asks for where that is another thing than of any API.
+    /// Returns what the status asks for where that differs from what it asks for of any API.
     pub(super) fn action(self, status: StatusCode) -> Option<Action> {
         match (self, status.as_u16()) {
             // Splunk has taken the events before the one that it will not take; OTLP forbids to send anew what was refused.

@@ -48,7 +48,7 @@ pub(super) enum Met {
     TokenRefused(DeliveryError),
     /// Refused, perhaps because the token has died.
     Forbidden(DeliveryError),
-    /// The same may fare better later; when, if the answer says so.
+    /// Retrying later may succeed; when, if the answer says so.
     Again(DeliveryError, Option<Duration>),
 }
 

@@ -129,12 +129,12 @@ pub enum DeliveryError {
         /// The start of what it says, credentials hidden.
         said: String,
     },
-    /// The API answers with a success that is none.
+    /// The API answers with a success that does not count.
     #[error("the API answers {status} {reason}{}", quoted(.said))]
     NotAccepted {
         /// The status.
         status: u16,
-        /// Why the answer is no success.
+        /// Why the answer is not a success.
         reason: NotAccepted,
         /// The start of what it says, credentials hidden.
         said: String,
@@ -157,7 +157,7 @@ pub enum DeliveryError {
     #[error("no time left for another attempt: {0}")]
     Deadline(String),
     /// Other batches of the invocation have found that the API takes nothing.
-    #[error("not tried: the API takes nothing, by the bodies before it or {MAX_FRUITLESS} requests")]
+    #[error("not tried: the API takes nothing, as the bodies before it or {MAX_FRUITLESS} requests have shown")]
     Down,
     /// There is no token.
     #[error(transparent)]
@@ -210,7 +210,7 @@ impl Delivery {
         let mut accepted = Vec::new();
         let parts = self.deliver_parts(batch, tokens, invocation, &mut accepted);
         if AssertUnwindSafe(parts).catch_unwind().await.is_err() {
-            // Where, the log says already.
+            // The log already says where.
             invocation.count(|counts| counts.panics += 1);
         }
         let failed = batch.len() - accepted.iter().map(Range::len).sum::<usize>();

@@ -1,8 +1,9 @@
-//! What an answer of the API means: its status says, by one total function; a success may be taken back by what it says.
+//! What an answer of the API means. Its status says, by one total function, unless `Answers::action` has a meaning of its own for the
+//! destination; a success may be taken back by what it says.
 //!
 //! ```text
 //! 200                                            accepted
-//! 200 <!doctype html><title>Sign in</title>…     refused: a web page is no analytics API
+//! 200 <!doctype html><title>Sign in</title>…     refused: a web page is not an analytics API
 //! 207                                            refused: some of the events, and nobody says which
 //! 200 {"errors":true}, ANSWER_CHECK=/errors      refused
 //! ```
@@ -56,10 +57,10 @@ pub fn classify(status: StatusCode, retried: &[u16]) -> Action {
     }
 }
 
-/// Why a success is none.
+/// Why a 2xx is not a success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAccepted {
-    /// The answer is a web page: what answers is no analytics API.
+    /// The answer is a web page: what answers is not an analytics API.
     #[error("with a web page")]
     WebPage,
     /// `207 Multi-Status`: only some of the events were taken.
@@ -69,7 +70,7 @@ pub enum NotAccepted {
     #[error("with what ANSWER_CHECK looks for")]
     Checked,
     /// `ANSWER_CHECK` has nothing to look at.
-    #[error("with something else than the JSON that ANSWER_CHECK looks at")]
+    #[error("with something other than the JSON that ANSWER_CHECK looks at")]
     NotJson,
     /// `ANSWER_CHECK` has too much to look at.
     #[error("with more than ANSWER_CHECK looks at")]

@@ -105,7 +105,7 @@ impl Memory {
         let last = self.failing.as_ref().map_or(0, |failing| failing.length);
         let length = cool_down::after(last.max(self.said), retry_after);
         // What it was is said where the records are, or the early renewal.
-        warn!(pause_s = length, "no token is to be had: nobody asks for one before a pause");
+        warn!(pause_s = length, "no token can be obtained: nobody asks for one before a pause");
         self.failing = Some(Failing {
             since: self.failing.as_ref().map_or(now, |failing| failing.since),
             until: now + Duration::from_secs(length.unsigned_abs()),

@@ -24,7 +24,7 @@
 //!
 //! Each version of the token, and each claim of its lock, has at most one winner while the lock lives. `model.rs` goes through the
 //! orders in which several environments can take these steps, with answers that fail, are lost or come late, and environments that
-//! are frozen and killed; `simulation.rs` plays up to two hundred of them under the store's quotas. When the rules cannot hold:
+//! are frozen and killed; `simulation/` plays up to two hundred of them under the store's quotas. When the rules cannot hold:
 //!
 //! - Nobody waits past half of the time that the invocation has left. Whoever has met a lock that lives gives up then: its records
 //!   are kept, and a hundred requests at once would be worse. Whoever has met nobody, in a store that refuses every read or write
@@ -121,7 +121,7 @@ const KEEP_GRACE: Duration = Duration::from_secs(1);
 /// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// The credentials are not to be had.
+    /// The credentials cannot be obtained.
     #[error("there are no credentials: {0}")]
     NoCredentials(NoCredentials),
     /// The endpoint gave none.
@@ -169,7 +169,7 @@ pub enum TokenAuthStyle {
     PrivateKeyJwt,
 }
 
-/// How tokens are had of an OAuth 2.0 token endpoint.
+/// How tokens are obtained from an OAuth 2.0 token endpoint.
 #[derive(Debug, Clone)]
 pub struct OAuthSettings {
     /// `TOKEN_URL`: the token endpoint.
@@ -278,7 +278,7 @@ impl Tokens {
     /// Returns a token that lives: at once where there is one, else from the store or the endpoint.
     ///
     /// # Errors
-    /// If there is none to be had before the deadline.
+    /// If none can be obtained before the deadline.
     pub async fn bearer(&self, deadline: Deadline) -> Result<Bearer, TokenError> {
         match self.held(Need::Any) {
             Some(bearer) => Ok(bearer),
@@ -338,7 +338,7 @@ impl Tokens {
     /// Whoever asks until this fails, or the API accepts, makes few requests: each token is asked for once, and is young for 5 s.
     ///
     /// # Errors
-    /// If a new token was refused too, a cool-down is on, or there is none to be had before the deadline.
+    /// If a new token was refused too, a cool-down is on, or none can be obtained before the deadline.
     pub async fn instead_of(&self, refused: &Bearer, deadline: Deadline) -> Result<Bearer, TokenError> {
         if self.endpoint.is_none() {
             return self.key(Some(refused), deadline).await;
@@ -404,7 +404,7 @@ impl Tokens {
         }
         self.put_early_off();
         if let Err(error) = self.renew(Need::Early, deadline).await {
-            warn!(reason = %error, "the token could not be renewed early: it is used on");
+            warn!(reason = %error, "the token could not be renewed early: it stays in use");
         }
         drop(turn);
         self.keep(deadline).await;

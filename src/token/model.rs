@@ -2,7 +2,7 @@
 //!
 //! [`explore`] goes through every order in which two or three environments can take their steps, with so many faults at any
 //! of them: answers that are throttled, refused or lost, reads that miss the last write, environments that are frozen until their
-//! lock is dead or killed, tokens that are not issued, reads that are used up, time that passes. `simulation.rs` runs many of them
+//! lock is dead or killed, tokens that are not issued, reads that are used up, time that passes. `simulation/` runs many of them
 //! on a clock.
 
 use std::collections::{BTreeMap, HashSet};

@@ -205,7 +205,7 @@ impl Tokens {
         let (seen, lock) = self.ask(Action::Get, until, Box::pin(self.store.look(version))).await?;
         *found = seen.token.clone().filter(|token| self.is_of_use(token, need));
         if seen.version > 0 && seen.token.is_none() {
-            warn!("the value of TOKEN_PARAMETER is no token: it is replaced");
+            warn!("the value of TOKEN_PARAMETER is not a token: it is replaced");
         }
         let resting = self.memory().resting(self.now()).is_some();
         let mut memory = self.memory();
@@ -227,7 +227,7 @@ impl Tokens {
                 rotated
             }
             None if memory.credentials.is_some() => {
-                warn!("CREDENTIALS_PARAMETER is missing or holds no credentials: those in memory are used on");
+                warn!("CREDENTIALS_PARAMETER is missing or holds no credentials: those in memory stay in use");
                 false
             }
             None => false,

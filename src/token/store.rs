@@ -158,7 +158,7 @@ fn hint(code: &str) -> &'static str {
         }
         "ParameterLimitExceeded" => ": the account has as many parameters as it may: delete some or raise the quota",
         "HierarchyTypeMismatchException" | "UnsupportedParameterType" => {
-            ": TOKEN_PARAMETER is no SecureString: delete it, the function makes it anew"
+            ": TOKEN_PARAMETER is not a SecureString: delete it, the function makes it anew"
         }
         "ParameterPatternMismatchException" => {
             ": TOKEN_PARAMETER allows a pattern only: delete it, the function makes it anew"
@@ -232,7 +232,7 @@ impl Store {
         let found = Found {
             version: token.map_or(0, Parameter::version),
             token: token.and_then(Parameter::value).and_then(Token::from_parameter),
-            // What is no credentials is told from their absence by nobody.
+            // Nobody acts differently on malformed credentials than on missing ones.
             credentials: credentials.and_then(Parameter::value).and_then(|value| serde_json::from_str(value).ok()),
             key: credentials.and_then(Parameter::value).and_then(key),
             certificate: text(certificate).map(Secret::new),

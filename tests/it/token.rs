@@ -320,7 +320,7 @@ async fn a_store_that_refuses_writes_costs_one_warning_that_says_what_is_wrong()
         (Operation::Put, error("InvalidKeyId"), "kms:Encrypt"),
         (Operation::Put, error("ParameterMaxVersionLimitExceeded"), "carries a label"),
         (Operation::Put, error("ParameterLimitExceeded"), "quota"),
-        (Operation::Put, error("HierarchyTypeMismatchException"), "is no SecureString"),
+        (Operation::Put, error("HierarchyTypeMismatchException"), "is not a SecureString"),
         (Operation::Put, Answer::closed_after_body(), "not reached for ssm:PutParameter"),
         (Operation::Delete, access_denied(), "allow ssm:DeleteParameter on the locks"),
     ];
@@ -430,7 +430,7 @@ async fn credentials_in_memory_outlive_their_parameter() {
     let world = warm_with_an_expired_token(&[]).await;
     world.store.put(CREDENTIALS_PARAMETER, "garbage");
     delivers(&world).await;
-    assert_eq!(lines_with(&world, "those in memory are used on").len(), 1);
+    assert_eq!(lines_with(&world, "those in memory stay in use").len(), 1);
 }
 
 #[tokio::test]
@@ -439,7 +439,7 @@ async fn anything_else_in_the_tokens_parameter_is_replaced() {
         let world = World::start(&[]).await;
         world.store.put(TOKEN_PARAMETER, value);
         delivers(&world).await;
-        assert_eq!(lines_with(&world, "the value of TOKEN_PARAMETER is no token").len(), 1);
+        assert_eq!(lines_with(&world, "the value of TOKEN_PARAMETER is not a token").len(), 1);
         assert_eq!(world.store.version(TOKEN_PARAMETER), Some(2));
     }
 }
