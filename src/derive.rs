@@ -1,4 +1,4 @@
-//! What can be told from a request's values: its trace, the time that API Gateway itself took, whose fault an error is.
+//! What follows from a request's values: its trace, the time that API Gateway itself took, whose fault an error is.
 //!
 //! ```json
 //! {"traceId":"5759e988bd862e3fe1be46a994272793","gatewayLatency":12,"errorSource":"integration"}

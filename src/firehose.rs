@@ -35,7 +35,7 @@ pub struct Record<'a> {
     pub data: Option<Cow<'a, str>>,
 }
 
-/// Why a payload is no event of Firehose.
+/// Why a payload is not an event of Firehose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EventError {
     /// Not JSON, or of another shape at the top.

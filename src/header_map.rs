@@ -2,7 +2,7 @@
 //!
 //! Nothing is escaped: a value may hold `, ` and `=` itself. An entry therefore starts only at `, ` before a name and
 //! `=`, and where a header may go on in that very form, it does: a known list (`Cache-Control=no-cache, max-age=0`) with its
-//! own parameters, a credential or a cookie with all that is no header. That matters most for credentials: a signature that
+//! own parameters, a credential or a cookie with all that is not a header. That matters most for credentials: a signature that
 //! came apart from its header would not be hidden. A list or map in a value stays in it: `{query={a=b, c=d}, path=/}`.
 //!
 //! The execution log is read by this, and so is every map that the redactor meets in a text.
@@ -73,7 +73,7 @@ const LISTS: &[(&str, &[&str])] = &[
 const COOKIE_ATTRIBUTES: &[&str] =
     &["domain", "expires", "httponly", "max-age", "partitioned", "path", "samesite", "secure"];
 
-/// Headers of one word. Those of several are told by the dash.
+/// Headers of one word. Those of several are recognised by the dash.
 const ONE_WORD: &[&str] = &[
     "accept",
     "age",
@@ -143,7 +143,7 @@ const FAMILIES: &[&str] = &[
 /// Longest name that is looked for in a value, in bytes. Names of headers and parameters are shorter.
 const LONGEST_NAME: usize = 128;
 
-/// Takes the braces off a map; `None` if `text` is none. `cut` says that the end, with its brace, is missing.
+/// Takes the braces off a map; `None` if `text` is not one. `cut` says that the end, with its brace, is missing.
 pub(crate) fn inside(text: &str, names: Names, cut: bool) -> Option<&str> {
     let inside = text.trim().strip_prefix('{')?;
     let inside = if cut { inside } else { inside.strip_suffix('}').unwrap_or(inside) };
@@ -354,7 +354,7 @@ pub(crate) fn scheme(value: &str) -> Option<usize> {
     (spaced && (known() || !word.is_empty() && starts_parameter(rest.trim_start()))).then_some(word.len())
 }
 
-/// Returns whether `text` starts with `name=value`. The end of Base64 is none: `YWI=`, `YQ==`.
+/// Returns whether `text` starts with `name=value`. The end of Base64 is not one: `YWI=`, `YQ==`.
 pub(crate) fn starts_parameter(text: &str) -> bool {
     let name = text.bytes().take(LONGEST_NAME).take_while(|byte| in_header(*byte)).count();
     match text.as_bytes().get(name..) {

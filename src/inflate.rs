@@ -2,7 +2,8 @@
 //!
 //! CloudWatch Logs sends one member whose trailer tells how large the content is. Such a record is inflated in one call by
 //! libdeflate, which is faster than any streaming decoder as it has the whole output before it. Whatever else there is
-//! (several members, a trailer that lies, a header with more in it, whatever libdeflate does not take) is left to a streaming decoder, whose word on it counts.
+//! (several members, a wrong trailer, a header with more in it, whatever libdeflate does not take) is left to a streaming decoder,
+//! whose word on it counts.
 //!
 //! The crate's only unsafe code is here: the call of libdeflate's C function, which says what no safe wrapper does: how much
 //! of the input it has read. Without that, a second member would go unseen.
@@ -98,7 +99,7 @@ impl Inflater {
     }
 }
 
-/// Inflates the start of gzip that may be cut short: as much as can be told, and `cap` bytes at most.
+/// Inflates the start of gzip that may be cut short: as much as is there, and `cap` bytes at most.
 #[must_use]
 pub fn start(gzip: &[u8], cap: usize) -> Vec<u8> {
     let mut out = Vec::new();

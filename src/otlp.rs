@@ -158,7 +158,7 @@ mod wire {
 /// Writes an event as an entry of `ScopeLogs.log_records`. `json` is the structured event, an object.
 ///
 /// # Errors
-/// If it is none.
+/// If it is not one.
 pub fn log_record(head: &Head<'_>, json: &str, out: &mut Vec<u8>) -> Result<(), JsonError> {
     let mut record = Record::default();
     record.members(&mut String::new(), &mut Cursor::new(json))?;

@@ -1,6 +1,6 @@
 //! What a Firehose record holds: CloudWatch Logs envelopes, or bare lines.
 //!
-//! A record is told by its bytes alone. Gzip is inflated, however many members it has, up to a cap. The text is then either a
+//! A record's bytes alone say what it is. Gzip is inflated, however many members it has, up to a cap. The text is then either a
 //! run of envelopes (back to back or a line each) or, where it does not start like one, bare lines: a stream that API Gateway
 //! feeds itself, or one whose messages Firehose has extracted.
 //!
@@ -413,7 +413,7 @@ fn read_envelope<'a>(
     }
 }
 
-/// Reads the list of events; `None` if one of its elements is no event with a message.
+/// Reads the list of events; `None` if one of its elements is not an event with a message.
 fn read_events<'a>(cursor: &mut Cursor<'a>, room: &mut usize) -> Result<Option<Events<'a>>, JsonError> {
     let mut usable = true;
     let (mut kept, mut rest, mut left) = (Vec::new(), None, 0);
@@ -436,7 +436,7 @@ fn read_events<'a>(cursor: &mut Cursor<'a>, room: &mut usize) -> Result<Option<E
     Ok(usable.then_some(Events { kept, taken: 0, rest, left }))
 }
 
-/// Reads an event; `None` if it is none with a message.
+/// Reads an event; `None` if it is not one with a message.
 fn event<'a>(cursor: &mut Cursor<'a>) -> Result<Option<LogEvent<'a>>, JsonError> {
     match usual_event(cursor) {
         Some(event) => Ok(Some(event)),
@@ -640,7 +640,7 @@ mod tests {
             &[(0, "{\"a\":\"}{\"}"), (1, "{\"b\":{\"c\":{}}}"), (2, "{}"), (4, "{\"d\":4}\r")],
         );
         bare(r#"{"a":1}{"b":"#, &[(0, r#"{"a":1}"#), (1, r#"{"b":"#)]);
-        // What is no run of JSON objects stays one line.
+        // What is not a run of JSON objects stays one line.
         for line in [r#"{"a":"}{"}"#, r#"{"a":{}},{"b":2}"#, "{a}{b}", r#"{"a":{}{}}"#, r#"{"a":1}x{"b":2}"#, "x{}{}"] {
             bare(line, &[(0, line)]);
         }

@@ -184,7 +184,7 @@ pub(super) struct Format {
     pub(super) stencil: Option<Stencil>,
     /// Whether a line to the letter of the format holds variables only.
     pub(super) is_only_variables: bool,
-    /// Keys that hold one variable; of a format that is no JSON object, slots.
+    /// Keys that hold one variable; of a format that is not a JSON object, slots.
     pub(super) variables: usize,
     /// Whether any slot has a dollar sign before its values.
     pub(super) has_dollars: bool,
@@ -263,7 +263,7 @@ impl Format {
             let holds = |slot: &Slot| if slot.quoted { Holds::Inside } else { Holds::Scalar };
             let behind = slots.iter().zip(literals.get(1..)?);
             let behind = behind.map(|(slot, literal)| (holds(slot), literal.text.as_ref()));
-            // Outside quotes, several values together are no JSON value.
+            // Outside quotes, several values together are not a JSON value.
             let is_plain = slots.iter().all(|slot| slot.quoted || !slot.is_composite());
             Stencil::new(&literals.first()?.text, behind).filter(|_| is_plain)
         });

@@ -48,7 +48,7 @@ pub enum Kind {
 pub(super) enum Fit {
     /// It is one.
     Valid,
-    /// It is none, but a longer piece with the same start may be.
+    /// It is not one, but a longer piece with the same start may be.
     Short,
     /// Neither it nor a longer piece is one.
     Never,
@@ -68,7 +68,7 @@ impl Fit {
 /// The longest text of an IPv6 address, with an IPv4 address at its end.
 const IP_MAX_BYTES: usize = 45;
 
-/// Digits of `u64::MAX`, and a sign and fraction digits besides: more is no number that JSON readers agree on.
+/// Digits of `u64::MAX`, and a sign and fraction digits besides: JSON readers do not agree on longer numbers.
 const NUMBER_MAX_BYTES: usize = 24;
 
 /// Longer than any registered HTTP method.
@@ -77,7 +77,7 @@ const METHOD_MAX_BYTES: usize = 32;
 /// `CONNECTION_API` is not documented, but seen for calls of the `@connections` API.
 const EVENT_TYPES: [&str; 4] = ["CONNECT", "MESSAGE", "DISCONNECT", "CONNECTION_API"];
 
-/// The words that start the route key of an HTTP API, and so are none themselves.
+/// The words that start the route key of an HTTP API, and so are not one themselves.
 const ROUTE_METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 impl Kind {

@@ -172,7 +172,7 @@ impl Template {
             .then(|| AccessLog::new(format, of_format, Fields::Learned(self, values)))
     }
 
-    /// Returns the keys and values of a line that is a vended record; `None` if it is none.
+    /// Returns the keys and values of a line that is a vended record; `None` if it is not one.
     pub(super) fn vended<'a>(
         &'a self,
         values: &'a [Value<'_>],
@@ -182,7 +182,7 @@ impl Template {
         (!self.vended.is_empty()).then_some(members)
     }
 
-    /// Writes what is no variable of the format as an object. Returns whether there is anything; if not, nothing is written.
+    /// Writes what is not a variable of the format as an object. Returns whether there is anything; if not, nothing is written.
     pub(super) fn write(&self, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
         for (place, value) in self.places.iter().zip(values) {
             out.extend_from_slice(place.before.as_bytes());
@@ -210,7 +210,7 @@ impl Template {
 ///
 /// Not by the format's keys if one that holds variables is not there. Not by its text either then, for that holds the key in
 /// quotes with a colon behind, which in JSON only stands where there is such a key: inside a string, quotes have escapes. A
-/// format that is no JSON object is out if it cannot start with a brace.
+/// format that is not a JSON object is out if it cannot start with a brace.
 fn is_foreign(format: &Format, keys: &[&str]) -> bool {
     match &format.shape {
         Some(shape) => shape.keys.iter().any(|(name, node)| {

@@ -1,7 +1,7 @@
-//! A line that starts as a JSON object and is none, read for what API Gateway meant.
+//! A line that starts as a JSON object but is not one, read for what API Gateway meant.
 //!
-//! API Gateway puts values into a format's text as they are. A number that is missing is a bare `-`; a text that brings its quotes
-//! has them twice, and any text may hold a quote:
+//! API Gateway puts values into a format's text as they are. A number that is missing is a bare `-`; a text that comes quoted
+//! has its quotes twice, and any text may hold a quote:
 //!
 //! ```text
 //! {"status":200,"latency":-,"error":""Unauthorized"","agent":"say "hi""}
@@ -10,7 +10,7 @@
 
 use crate::json::{self, Cursor};
 
-/// Returns the JSON object that a line is meant to be which is none as it stands; `None` if it is one, or it cannot be told.
+/// Returns the JSON object that a broken line is meant to be; `None` if it is one already, or what is meant is unclear.
 ///
 /// A value that is missing is `null`, or with `leave_out` the key is not there either.
 pub(super) fn mended(line: &str, leave_out: bool) -> Option<String> {

@@ -61,7 +61,7 @@ pub struct Formats {
     texts: usize,
 }
 
-/// Why a line is no access log, and where: never what it holds.
+/// Why a line is not an access log, and where: never what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{format} comes furthest, to byte {at}: {kind}")]
 pub struct NoMatch<'a> {
@@ -71,7 +71,7 @@ pub struct NoMatch<'a> {
     pub at: usize,
     /// What is wrong there.
     pub kind: NoMatchKind,
-    /// What the format has there; `None` where the line is no JSON.
+    /// What the format has there; `None` where the line is not JSON.
     pub expected: Option<Expected<'a>>,
 }
 
@@ -84,13 +84,13 @@ pub struct Expected<'a> {
     pub literal: &'a str,
 }
 
-/// What is wrong with a line that is no access log.
+/// What is wrong with a line that is not an access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NoMatchKind {
     /// A format's text or values are not there.
     #[error(transparent)]
     Text(Reason),
-    /// The line starts as a JSON object, but is none.
+    /// The line starts as a JSON object, but is not one.
     #[error("{0}")]
     Json(JsonErrorKind),
 }
@@ -166,7 +166,7 @@ impl Formats {
     /// each format.
     ///
     /// # Errors
-    /// If the line has none of the formats and is no JSON object either.
+    /// If the line has none of the formats and is not a JSON object either.
     pub fn parse<'a>(&'a self, line: &'a str) -> Result<AccessLog<'a>, NoMatch<'a>> {
         let line = line.trim_ascii();
         let mut miss = None;
@@ -215,7 +215,7 @@ impl Formats {
         Err(miss.unwrap_or(NoMatch { format: "no format", at: 0, kind: nowhere, expected: None }))
     }
 
-    /// Returns the JSON object that a line is meant to be which [`parse`](Self::parse) does not take; `None` if that cannot be told.
+    /// Returns the JSON object that a line is meant to be that [`parse`](Self::parse) does not take; `None` if that is unclear.
     ///
     /// A key whose value is missing is left out, unless a format has the line by it.
     #[must_use]
@@ -254,7 +254,7 @@ impl Formats {
         object::are_valid(format, &values).then(|| AccessLog::new(format, values, Fields::Format))
     }
 
-    /// Returns the names that the set formats give to credentials, and that are none themselves: `k` of
+    /// Returns the names that the set formats give to credentials, and that are not secret names themselves: `k` of
     /// `"k":"$context.identity.apiKey"`. They tell the credential in a line that its format does not take.
     pub fn secret_names<'a>(&'a self, redactor: &'a Redactor) -> impl Iterator<Item = &'a str> {
         let slots = self.set.iter().flat_map(|format| &format.pattern.slots);

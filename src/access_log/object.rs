@@ -72,7 +72,7 @@ impl<'a> Object<'a> {
     /// Reads the line.
     ///
     /// # Errors
-    /// If it is no JSON object, or more than one.
+    /// If it is not a JSON object, or more than one.
     pub(super) fn read(line: &'a str) -> Result<Self, JsonError> {
         let mut cursor = Cursor::new(line);
         cursor.open()?;
@@ -98,8 +98,8 @@ impl<'a> Object<'a> {
 
     /// Looks up the values of a format. `None` unless each of its keys that hold a variable comes.
     ///
-    /// Of a key that comes twice the last value counts. A list or an object in place of a variable is no value of it, and a field;
-    /// in a line that is only guessed to be of the format it is none of its lines.
+    /// If a key is repeated the last value wins. A list or an object in place of a variable is not a value of it, but a field; a line
+    /// that is only guessed to be of the format is then not one of its lines.
     pub(super) fn values(&self, format: &Format, is_guess: bool) -> Option<Vec<Value<'a>>> {
         let shape = format.shape.as_ref().filter(|_| format.variables > 0)?;
         // Most formats fail here, at little cost.
@@ -197,7 +197,7 @@ fn valid(format: &Format, values: &[Value<'_>]) -> isize {
     single.map(|(slot, value)| if is_valid(slot, *value) { 1 } else { -1 }).sum()
 }
 
-/// Returns whether every value is as AWS documents it for its variable. A number is no value of a variable that is a text.
+/// Returns whether every value is as AWS documents it for its variable. A number is not a value of a variable that is a text.
 pub(super) fn are_valid(format: &Format, values: &[Value<'_>]) -> bool {
     let mut slots = format.pattern.slots.iter().zip(values).filter(|(slot, _)| !slot.is_composite());
     slots.all(|(slot, value)| {

@@ -1,6 +1,6 @@
 //! A text of several variables: `m=$context.httpMethod key=$context.identity.apiKey`.
 //!
-//! Such a text is no value of any variable, and leaves as it came. Only where one of its variables is a credential are the
+//! Such a text is not a value of any variable, and leaves as it came. Only where one of its variables is a credential are the
 //! values told apart: what could be the credential's is hidden, the rest stays.
 
 use std::ops::Range;

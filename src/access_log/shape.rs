@@ -77,7 +77,7 @@ pub(super) struct Placed {
 
 /// Reads a format's text as a JSON object. Returns its shape and, for each slot, the bytes that it takes in `text`.
 ///
-/// `None` if it is no JSON object, or holds a variable in a key: such a format has only its text to go by.
+/// `None` if it is not a JSON object, or holds a variable in a key: such a format has only its text to go by.
 pub(super) fn read(text: &str, placed: &[Placed]) -> Option<(Shape, Slots)> {
     let mut reader = Reader { text, placed, slots: Vec::new(), path: Vec::new() };
     let mut cursor = Cursor::new(text);

@@ -94,7 +94,7 @@ fn is_settled(pattern: &Pattern, pieces: &[&str]) -> bool {
 }
 
 /// Returns whether nothing tells that a line is of another format, which has other values in the same places: an id that is a
-/// word, an error message that is no sentence, or a line with values and no request id.
+/// word, an error message that is not a sentence, or a line with values and no request id.
 fn is_plausible(format: &Format, values: &[Value<'_>]) -> bool {
     let text_of = |slot: Option<usize>| values.get(slot?)?.text();
     let lacks_id = format.request_id.is_some() && text_of(format.request_id).is_none();

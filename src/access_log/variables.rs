@@ -81,7 +81,7 @@ pub(super) fn name_length(text: &str, with_dashes: bool) -> usize {
 
 /// Returns every variable that AWS documents by its full name, without `$context.`, and what its values look like.
 ///
-/// Only numbers and booleans are written as such; all others are strings, and so is a number or boolean that is none.
+/// Only numbers and booleans are written as such; all others are strings, and so is what should be a number or boolean and is not.
 pub fn documented_variables() -> impl Iterator<Item = (&'static str, Kind)> {
     DOCUMENTED.iter().flat_map(|(kind, names)| names.iter().map(|name| (*name, *kind)))
 }

@@ -197,7 +197,7 @@ pub(super) fn quoted(text: &str, out: &mut Vec<u8>) {
 /// they were given. Returns whether there was any; if not, nothing is written.
 ///
 /// # Errors
-/// If the line is no JSON object; then too, nothing is written.
+/// If the line is not a JSON object; then too, nothing is written.
 pub(super) fn fields_of_line(
     format: Option<&Format>,
     line: &str,
@@ -278,7 +278,7 @@ impl Fields<'_> {
         Ok(opened)
     }
 
-    /// Writes a key without the credentials that are told by what they are: one can be anything, a token that was a name too.
+    /// Writes a key without the credentials that are recognised by their form: a key can be anything, also a token.
     fn key(&self, key: Str<'_>, out: &mut Vec<u8>) {
         let may_hold = || key.escaped() || json::has_secret_sign(key.raw()) || self.redactor.hides_values();
         if may_hold()
@@ -351,7 +351,7 @@ fn hidden(raw: &str, out: &mut Vec<u8>) {
     if is_missing(raw) { out.extend_from_slice(raw.as_bytes()) } else { json::write_string(out, REDACTED) }
 }
 
-/// Writes what a format that is a JSON object holds besides its variables, for a line that is none. Returns whether there was
+/// Writes what a format that is a JSON object holds besides its variables, for a line that is not JSON. Returns whether there was
 /// any; if not, nothing is written.
 pub(super) fn fields_of_format(format: &Format, values: &[Value<'_>], redactor: &Redactor, out: &mut Vec<u8>) -> bool {
     let fields = Fields { format: Some(format), redactor, has_hidden_keys: Cell::new(false) };
@@ -531,7 +531,7 @@ mod tests {
             "token=s3cr3t <x-pin>s3cr3t</x-pin> ?code=/s3cr3t code=prod",
             r#","context":{"authorizer":{"a":"[REDACTED]","b":"[REDACTED]"},"path":"[REDACTED]","stage":"prod"}"#,
         );
-        // A format that is JSON, and a line that is none.
+        // A format that is JSON, and a line that is not.
         hidden(
             r#"{"Cookie":{"a":"$context.path","b":"x"},"s":$context.status}"#,
             r#"{"Cookie":{"a":"s3cr3t","b":"x"},"s":-}"#,
@@ -549,7 +549,7 @@ mod tests {
         let message = serde_json::to_string(line).unwrap();
         let log = formats.parse_message(Cursor::new(&message).string().unwrap()).unwrap();
         assert_eq!(written(&log, &Redactor::new(["x-pin"])), expected);
-        // A line that is no JSON.
+        // A line that is not JSON.
         hidden(
             setting,
             r#"{"id":"1c9d","queryString":"{code=s3cr3t, p="a"}"}"#,

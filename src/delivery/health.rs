@@ -90,7 +90,7 @@ impl Health {
         if self.asked == 0 {
             return before;
         }
-        // A size that nothing near it was accepted under is no limit, but an API that took nothing.
+        // If nothing of nearly that size was accepted, the API took nothing: the size is not a limit.
         let too_large = self.too_large.filter(|size| self.largest.saturating_mul(NEAR) >= *size);
         let since = before.too_large.filter(|(size, _)| Some(*size) == too_large).map_or(now, |(_, since)| since);
         Memory { fruitless: (self.accepted == 0).then_some(now), too_large: too_large.map(|size| (size, since)) }

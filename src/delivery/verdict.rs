@@ -130,7 +130,7 @@ pub(super) fn is_html(content_type: &HeaderValue) -> bool {
     [&b"text/html"[..], b"application/xhtml"].iter().any(|html| media_type.trim_ascii_start().starts_with(html))
 }
 
-/// Returns the start of a body, as much of it as is told in so many bytes, gzip undone.
+/// Returns the start of a body, as much of it as so many bytes hold, gzip undone.
 pub(super) fn start(body: &[u8], bytes: usize) -> Cow<'_, [u8]> {
     if is_gzip(body) {
         Cow::Owned(inflate::start(body, bytes))

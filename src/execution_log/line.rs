@@ -1,4 +1,4 @@
-//! One execution-log line, told by the phrase at its start.
+//! One execution-log line, recognised by the phrase at its start.
 //!
 //! The phrases are those that API Gateway was seen to write; they are documented nowhere as a whole, and their spacing
 //! varies: where a masked key or nothing stands, one specimen has two spaces and another one. White space is therefore

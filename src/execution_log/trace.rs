@@ -106,7 +106,7 @@ impl<'a> Trace<'a> {
         self
     }
 
-    /// Adds texts that no field represents, and that are no lines.
+    /// Adds texts that no field represents, and that are not lines.
     pub(super) fn with(mut self, texts: impl Iterator<Item = &'a str>) -> Self {
         self.other.extend(texts);
         self
@@ -314,12 +314,12 @@ fn fill<T: PartialEq>(slot: &mut Option<T>, value: T) -> bool {
     same
 }
 
-/// Sets a field to a text; white space alone is no value.
+/// Sets a field to a text; white space alone is not a value.
 fn fill_text<'a>(slot: &mut Option<&'a str>, text: &'a str) -> bool {
     text.trim().is_empty() || fill(slot, text)
 }
 
-/// Sets a field to the inside of a map; `false` also if the text is none.
+/// Sets a field to the inside of a map; `false` also if the text is not one.
 fn fill_map<'a>(slot: &mut Option<&'a str>, text: &'a str, names: Names, cut: bool) -> bool {
     header_map::inside(text, names, cut).is_some_and(|inside| inside.is_empty() || fill(slot, inside))
 }

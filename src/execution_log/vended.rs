@@ -31,10 +31,10 @@ pub struct Vended<'a> {
     others: Vec<(&'a str, &'a str)>,
 }
 
-/// Reads a vended execution record; `None` if `json` is none.
+/// Reads a vended execution record; `None` if `json` is not one.
 ///
-/// It is one if it is a JSON object with `payload` and with `api_id` or `resource_arn`. Of a known key that comes twice the
-/// last value counts. A payload that is no string stays its JSON text. An API or a stage whose name can be none is not known: who
+/// It is one if it is a JSON object with `payload` and with `api_id` or `resource_arn`. If a known key is repeated the
+/// last value wins. A payload that is not a string stays its JSON text. An API or a stage with an impossible name is not known: who
 /// reads the event's `apiId` and `stage` finds names there, never a text that would have to be searched for credentials.
 #[must_use]
 pub fn parse(json: &str) -> Option<Vended<'_>> {
@@ -67,7 +67,7 @@ pub fn parse(json: &str) -> Option<Vended<'_>> {
     record.whole().filter(|_| cursor.at_end())
 }
 
-/// Makes a record of known keys and their values; `None` if it is none, or something is to be kept as it stands.
+/// Makes a record of known keys and their values; `None` if they do not make one, or something is to be kept as it stands.
 pub(crate) fn of<'a, 'k>(members: impl Iterator<Item = (&'k str, Option<Cow<'a, str>>)>) -> Option<Vended<'a>> {
     let mut record = Vended::default();
     for (key, text) in members {
@@ -79,7 +79,7 @@ pub(crate) fn of<'a, 'k>(members: impl Iterator<Item = (&'k str, Option<Cow<'a, 
     record.whole()
 }
 
-/// Returns whether this is the name of an API or a stage, and can be none.
+/// Returns whether this is given as the name of an API or a stage and cannot be one.
 fn is_odd(key: &str, text: Option<&str>) -> bool {
     matches!(key, "api_id" | "stage") && text.is_some_and(|text| !is_name(text))
 }

@@ -46,7 +46,7 @@ pub enum JsonErrorKind {
     Depth,
 }
 
-/// The kind of a JSON value, told from its first character.
+/// The kind of a JSON value, by its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `{`
@@ -83,7 +83,7 @@ impl<'a> Str<'a> {
         self.escaped
     }
 
-    /// Returns the string without this character at its start, if it stands there and is none that JSON escapes.
+    /// Returns the string without this character at its start, if it stands there and is not one that JSON escapes.
     #[must_use]
     pub fn without_prefix(self, character: char) -> Self {
         Self { raw: self.raw.strip_prefix(character).unwrap_or(self.raw), ..self }
@@ -244,7 +244,7 @@ impl<'a> Cursor<'a> {
     /// `first` starts as `true` and is the walk's own memory of whether a comma is due.
     ///
     /// # Errors
-    /// If the text is no JSON object here.
+    /// If the text is not a JSON object here.
     pub fn next_key(&mut self, first: &mut bool) -> Result<Option<Str<'a>>, JsonError> {
         if !self.next_item(first, b'}')? {
             return Ok(None);
@@ -265,7 +265,7 @@ impl<'a> Cursor<'a> {
     /// `first` is as in [`next_key`](Self::next_key).
     ///
     /// # Errors
-    /// If the text is no JSON array here.
+    /// If the text is not a JSON array here.
     pub fn next_element(&mut self, first: &mut bool) -> Result<bool, JsonError> {
         self.next_item(first, b']')
     }

@@ -50,13 +50,13 @@ pub(crate) fn has_secret_sign(text: &str) -> bool {
     blocks.iter().chain([&padded(tail)]).any(|block| secret_signs(u8x16::from(*block)) != 0)
 }
 
-/// Returns whether `is_found` says so at any sign of a text, told by its place: what stands beside a name (`:`, `<`, `=`), what
-/// encodes one (`%`, `&`), what JSON has around one (`"`, `\`), and the letters by which some credentials are told (`J`, `V`, `z`
+/// Returns whether `is_found` says so at any sign of a text, given by its place: what stands beside a name (`:`, `<`, `=`), what
+/// encodes one (`%`, `&`), what JSON has around one (`"`, `\`), and the letters by which some credentials are recognised (`J`, `V`, `z`
 /// in both cases).
 pub(crate) fn any_sign(text: &[u8], mut is_found: impl FnMut(usize) -> bool) -> bool {
     let (blocks, tail) = text.as_chunks::<16>();
     let last = padded(tail);
-    // The zeros behind the tail are no signs.
+    // The zeros behind the tail are not signs.
     blocks.iter().chain([&last]).enumerate().any(|(index, block)| {
         let mut signs = all_signs(u8x16::from(*block));
         while signs != 0 {
@@ -98,7 +98,7 @@ fn padded(bytes: &[u8]) -> [u8; 16] {
     low_and_high.to_le_bytes()
 }
 
-/// Returns how many bytes from the start are before the quote that ends a JSON string; `None` if they are no valid string, or
+/// Returns how many bytes from the start are before the quote that ends a JSON string; `None` if they are not a valid string, or
 /// end too soon to tell.
 ///
 /// A log line is JSON inside JSON, with an escape every ten bytes: too many to stop at each. So 64 bytes are looked at in one

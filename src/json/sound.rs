@@ -11,10 +11,10 @@ use super::{Cursor, JsonError, Kind, Str, write_string};
 /// The longest number that leaves as a number.
 pub(crate) const NUMBER_MAX_BYTES: usize = 64;
 
-/// Returns a JSON value that says the same and is read alike everywhere: of a key that comes twice the last value counts, half a
-/// surrogate pair becomes U+FFFD, a number that is no finite double or longer than 64 characters a string.
+/// Returns a JSON value that says the same and is read alike everywhere: if a key is repeated the last value wins, half a
+/// surrogate pair becomes U+FFFD, a number that is not a finite double or is longer than 64 characters becomes a string.
 ///
-/// Text that is no JSON stays as it is.
+/// Text that is not JSON stays as it is.
 #[must_use]
 pub fn sound(json: &str) -> Cow<'_, str> {
     if is_sound(json) {
@@ -34,7 +34,7 @@ pub fn is_sound(json: &str) -> bool {
 /// Returns whether every reader takes a number as a number.
 #[must_use]
 pub fn is_sound_number(number: &str) -> bool {
-    // Without an exponent, so few digits are far from the largest double. The shortest number that is none is `2e308`.
+    // Without an exponent, so few digits are far from the largest double. The shortest number that is not finite is `2e308`.
     let has_exponent = || number.len() > 4 && number.bytes().any(|byte| byte | 0x20 == b'e');
     number.len() <= NUMBER_MAX_BYTES && (!has_exponent() || number.parse::<f64>().is_ok_and(f64::is_finite))
 }

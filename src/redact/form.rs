@@ -11,7 +11,7 @@ use super::scan::Scan;
 /// Returns whether the whole of `text` is a form: `name=value` pairs with `&` between.
 ///
 /// White space, which an encoder never leaves but a careless client does, is taken in the values of several pairs as long as
-/// no other `=` follows it: a log line of words and pairs is no form. Where the text is known to be a query, one pair is enough.
+/// no other `=` follows it: a log line of words and pairs is not a form. Where the text is known to be a query, one pair is enough.
 pub(super) fn is_form(names: &Names, text: &str, is_query: bool) -> bool {
     let text = text.trim_end();
     let mut pairs = 0;

@@ -256,7 +256,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Returns where the value at `start` ends that is no text: a number or word, or what a template left without quotes.
+    /// Returns where the value at `start` ends that is not a string: a number or word, or what a template left without quotes.
     fn bare_end(&self, start: usize) -> Option<usize> {
         let mut end = start + self.scalar_length(start);
         if end > start && matches!(self.byte(self.after_space(end)), None | Some(b',' | b'}' | b']')) {

@@ -1,4 +1,4 @@
-//! Credentials that are told by what they are, whatever stands before them: JSON Web Tokens, PEM private keys, and the password
+//! Credentials that are recognised by their form, whatever stands before them: JSON Web Tokens, PEM private keys, and the password
 //! in a URL.
 
 use std::ops::Range;
@@ -28,7 +28,7 @@ const MAX_PARTS: usize = 5;
 const HEADER_MEMBERS: [&[u8]; 6] = [b"\"alg\"", b"\"enc\"", b"\"typ\"", b"\"cty\"", b"\"kid\"", b"\"x5t\""];
 
 /// Returns whether there can be one around the letter that `behind` starts with: the `J` of a token, the `V` of a private key,
-/// which few other texts hold. The password of a URL is told by the `:` before it.
+/// which few other texts hold. The password of a URL is recognised by the `:` before it.
 pub(super) fn may_be_around(before: &[u8], behind: &[u8]) -> bool {
     match behind.first() {
         Some(b'J') => before.ends_with(b"ey"),
@@ -38,7 +38,7 @@ pub(super) fn may_be_around(before: &[u8], behind: &[u8]) -> bool {
 }
 
 impl Scan<'_> {
-    /// Hides the values that are told by what they are.
+    /// Hides the values that are recognised by their form.
     pub(super) fn values(&mut self) {
         let text = self.text;
         let edits = &mut self.edits;

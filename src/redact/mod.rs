@@ -1,7 +1,7 @@
 //! What never leaves: credentials in headers, queries, URLs, forms, JSON, XML and free text.
 //!
 //! A credential is the value of a name: each notation knows where its pairs of both stand, in a file of its own, and one list
-//! says which names count. Few credentials are told by what they are, whatever their name: JSON Web Tokens, private keys, the
+//! says which names count. A few credentials are recognised by their form, whatever their name: JSON Web Tokens, private keys, the
 //! passwords of URLs, and the kinds of personal data that an operator asks for. Where the parts of a text are known, as in a map
 //! of headers, [`Redactor::hides`] judges a name; [`Redactor::text`] finds names and values in a text by itself:
 //!
@@ -42,7 +42,7 @@ pub const REDACTED: &str = "[REDACTED]";
 /// What API Gateway puts at the end of a text that it cut.
 pub(crate) const TRUNCATED: &str = " [TRUNCATED]";
 
-/// Most times that one text is searched: a value that is gone can make a form of what was none.
+/// Most times that one text is searched: with a value gone, a text can have become a form.
 const MAX_PASSES: usize = 8;
 
 /// What is hidden: the values of names, and kinds of values.

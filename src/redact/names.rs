@@ -1,7 +1,7 @@
 //! The names whose values are credentials.
 //!
 //! A name counts as a whole, in whatever way it is written: without case, percent-encoding, `-`, `_` and what stands before its
-//! last dot. `access%5Ftoken`, `Access-Token` and `auth.accessToken` are one name; `tokenCount` is no `token`.
+//! last dot. `access%5Ftoken`, `Access-Token` and `auth.accessToken` are one name; `tokenCount` is not `token`.
 
 use std::borrow::Cow;
 
@@ -156,7 +156,7 @@ impl Names {
     }
 
     /// Returns whether a hidden name can end where `text` does: quick, and wrong only in taking too many. It does not know the
-    /// names that are told by how they begin.
+    /// names that are recognised by how they begin.
     pub(super) fn may_end(&self, text: &[u8]) -> bool {
         let back = |distance: usize| text.len().checked_sub(distance).and_then(|at| text.get(at)).copied();
         let Some(last) = back(1) else { return false };
@@ -297,7 +297,7 @@ impl NameEnding {
     }
 }
 
-/// Returns whether `text` may hold a name that is told by how it begins: few others have the letter.
+/// Returns whether `text` may hold a name that is recognised by how it begins: few others have the letter.
 pub(super) fn mentions_prefix(text: &[u8]) -> bool {
     memchr::memchr2_iter(b'z', b'Z', text).any(|at| text.get(at + 1..).is_some_and(starts_prefix))
 }

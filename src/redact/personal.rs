@@ -1,4 +1,4 @@
-//! Values that are personal, told by what they are, where `REDACT_VALUES` names their kind.
+//! Values that are personal, recognised by their form, where `REDACT_VALUES` names their kind.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;

@@ -34,7 +34,7 @@ pub(super) struct Scan<'a> {
     nesting: usize,
     /// Whether the text is a query, or a map of its parameters.
     pub(super) in_query: bool,
-    /// Whether a name may be told by how it begins.
+    /// Whether a name may be recognised by how it begins.
     any_name: bool,
     /// The end of the last encoded word that was decoded.
     decoded_to: usize,
@@ -42,7 +42,7 @@ pub(super) struct Scan<'a> {
     parameter_end: usize,
     /// The end of what is hidden furthest.
     pub(super) hidden_to: usize,
-    /// The end of the JSON that was walked and is none.
+    /// The end of what was walked as JSON and is not.
     pub(super) walked_to: usize,
     /// The end of the JSON in strings that was searched and has no end.
     unescaped_to: usize,
@@ -181,7 +181,7 @@ impl<'a> Scan<'a> {
         self.inside(start..end, Encoding::JsonString);
         let is_open = end < self.text.len() && !matches!(self.byte(end - 1), Some(b'}' | b']'));
         if is_open && self.is_outermost() {
-            // A quote of the text around it ends it: perhaps it is none.
+            // A quote of the text around it ends it: perhaps it is not JSON.
             self.unescaped_to = end;
             return start + 1;
         }
@@ -420,7 +420,7 @@ impl<'a> Scan<'a> {
         match quote {
             b'"' if doubled && rest.get(1) == Some(&b'"') => Some(quotes::doubled_string(self.text, content + 1)),
             b'"' => Some(quotes::string(self.text, content, quote, quotes::nesting(escapes))),
-            // An apostrophe that none follows is no quote.
+            // An apostrophe that no other follows is not a quote.
             b'\'' => {
                 Some(quotes::string(self.text, content, quote, quotes::nesting(escapes))).filter(|string| string.closed)
             }
@@ -428,7 +428,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Hides the JSON value that is no string and starts at `start`, by a string in quotes like those of its name.
+    /// Hides the JSON value that is not a string and starts at `start`, by a string in quotes like those of its name.
     pub(super) fn hide_json_value(&mut self, start: usize, Quotes { mark, nesting, doubled }: Quotes) -> usize {
         let end = match self.byte(start) {
             Some(b'{' | b'[') => quotes::container_end(self.text, start, nesting),

@@ -77,7 +77,7 @@ fn next_name(text: &str) -> Option<(&str, u8)> {
 
 /// Ends with the line, at the quote that the line stands in, or where the next pair starts.
 fn line(text: &str, name: &str, quote: Option<char>) -> usize {
-    // The end of Base64 is no name: `abc=`.
+    // The end of Base64 is not a name: `abc=`.
     let pair_follows = |text: &str| {
         next_name(text).is_some_and(|(name, separator)| {
             let value = text.as_bytes().get(name.len() + 1);

@@ -10,7 +10,7 @@ use super::scan::Scan;
 /// Bytes of a start tag, at most.
 const LONGEST_TAG: usize = 4096;
 
-/// Start tags without an end tag that the whole text is searched for. So many are no XML, and only a little is searched then.
+/// Start tags without an end tag that the whole text is searched for. With so many it is not XML, and only a little is searched then.
 const MAX_UNENDED: usize = 16;
 
 /// What encloses text that is to be taken as it is.
@@ -21,7 +21,7 @@ pub(super) fn opens_hidden(names: &Names, text: &str, at: usize) -> bool {
     local_name(text, at).is_some_and(|(_, name)| names.hide(name, false))
 }
 
-/// Reads the name of the element that the `<` at `at` opens, which is no `CDATA` section or comment: with its namespace's
+/// Reads the name of the element that the `<` at `at` opens, unless that is a `CDATA` section or comment: with its namespace's
 /// prefix, and without.
 fn local_name(text: &str, at: usize) -> Option<(&str, &str)> {
     /// Bytes of a name, at most.
@@ -88,7 +88,7 @@ fn head(text: &str, length: usize) -> &str {
     text.get(..text.floor_char_boundary(length)).unwrap_or_default()
 }
 
-/// Returns whether what follows a start tag without an end tag is no content: `Bearer <token> is expected`, `/reset/<token>/`.
+/// Returns whether what follows a start tag without an end tag is not content: `Bearer <token> is expected`, `/reset/<token>/`.
 fn is_prose(content: &str) -> bool {
     let mut characters = content.chars();
     let next = |c: Option<char>| c.is_none_or(char::is_whitespace);
