@@ -43,7 +43,7 @@ const MAX_SAMPLE: u64 = 1_000_000;
 /// What the function is told by its environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The token endpoint, if tokens are had of one.
+    /// The token endpoint, if tokens are obtained from one.
     pub oauth: Option<OAuthSettings>,
     /// `CREDENTIALS_PARAMETER`: the `SecureString` with the client's credentials or the static key.
     pub credentials_parameter: Option<String>,
@@ -263,9 +263,15 @@ fn read_bodies<E: Fn(&str) -> Option<String>>(
 ) -> (Layout, Limits, PayloadEncoding, &'static str) {
     let formats = [("json", PayloadFormat::Json), ("ndjson", PayloadFormat::Ndjson)];
     let format = reader.word("PAYLOAD_FORMAT", &formats, destination.format);
-    for variable in ["PAYLOAD_FORMAT", "EVENT_TEMPLATE", "BODY_TEMPLATE"] {
-        if destination.name != JSON.name && reader.text(variable).is_some() {
-            reader.problem(variable, format!("is for DESTINATION=json only: {} has its own", destination.name));
+    // An array alone can also be lines.
+    let takes_lines = destination.format == PayloadFormat::Json && destination.around == JSON.around;
+    for (variable, is_fixed) in [
+        ("PAYLOAD_FORMAT", !takes_lines),
+        ("EVENT_TEMPLATE", destination.name != JSON.name),
+        ("BODY_TEMPLATE", destination.name != JSON.name),
+    ] {
+        if is_fixed && reader.text(variable).is_some() {
+            reader.problem(variable, format!("is not for DESTINATION={}, which has its own", destination.name));
         }
     }
     if destination.format == PayloadFormat::Otlp && reader.text("FIELD_NAMES").is_some() {
