@@ -6,8 +6,6 @@
 
 use std::borrow::Cow;
 
-use crate::json;
-
 /// What is known of a request.
 #[derive(Debug, Default)]
 pub struct Facts<'a> {
@@ -29,26 +27,29 @@ impl Facts<'_> {
     /// Writes what is derived as a JSON object. `false` if that is nothing.
     pub fn write(&self, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        let mut member = |name: &str, write: &dyn Fn(&mut Vec<u8>)| {
-            out.push(if out.len() == start { b'{' } else { b',' });
-            json::write_string(out, name);
-            out.push(b':');
-            write(out);
-        };
-        if let Some(trace) = self.trace.as_deref().and_then(trace_id) {
-            member("traceId", &|out| json::write_string(out, &trace));
+        // Each member brings a comma; the first one's is the brace. None of them needs an escape.
+        if let Some(trace) = self.trace.as_deref().and_then(trace_digits) {
+            out.extend_from_slice(b",\"traceId\":\"");
+            out.extend(trace.into_iter().flat_map(str::bytes).map(|digit| digit.to_ascii_lowercase()));
+            out.push(b'"');
         }
         if let Some(latency) = self.gateway_latency() {
-            member("gatewayLatency", &|out| out.extend_from_slice(latency.to_string().as_bytes()));
+            out.extend_from_slice(b",\"gatewayLatency\":");
+            out.extend_from_slice(latency.to_string().as_bytes());
         }
         if let Some(source) = self.error_source() {
-            member("errorSource", &|out| json::write_string(out, source));
+            out.extend_from_slice(b",\"errorSource\":\"");
+            out.extend_from_slice(source.as_bytes());
+            out.push(b'"');
         }
-        if out.len() == start {
-            return false;
+        match out.get_mut(start) {
+            Some(separator) => {
+                *separator = b'{';
+                out.push(b'}');
+                true
+            }
+            None => false,
         }
-        out.push(b'}');
-        true
     }
 
     /// Returns the milliseconds that API Gateway itself took.
@@ -86,16 +87,21 @@ impl Facts<'_> {
 
 /// Returns the trace of an X-Ray id, `1-5759e988-bd862e3fe1be46a994272793`, or of a header that holds one as its `Root`, as 32
 /// lowercase hex digits.
-///
-/// Source: <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids>
 #[must_use]
 pub fn trace_id(text: &str) -> Option<String> {
+    trace_digits(text).map(|digits| digits.concat().to_ascii_lowercase())
+}
+
+/// Returns the two parts of the digits, as they stand.
+///
+/// Source: <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids>
+fn trace_digits(text: &str) -> Option<[&str; 2]> {
     let root = text.split(';').map(str::trim).find_map(|part| part.strip_prefix("Root="));
     let (time, rest) = root.unwrap_or(text.trim()).strip_prefix("1-")?.split_once('-')?;
-    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = [time, rest].concat().to_ascii_lowercase();
-    let is_id = time.len() == 8 && rest.len() == 24 && is_hex(&id) && id.bytes().any(|byte| byte != b'0');
-    is_id.then_some(id)
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let is_id = time.len() == 8 && rest.len() == 24 && are_digits(time) && are_digits(rest);
+    (is_id && !(is_zero(time) && is_zero(rest))).then_some([time, rest])
 }
 
 #[cfg(test)]

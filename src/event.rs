@@ -104,15 +104,17 @@ impl Writer<'_> {
         };
         self.name(Field::ApiId, head.origin.api_id.as_deref().or(api_id.as_deref()), out);
         self.name(Field::Stage, head.origin.stage.as_deref().or(stage.as_deref()), out);
+        let mut facts = Facts::default();
         let is_truncated = match event {
             Event::Access(log, _) => {
                 let labels = [Field::Context, Field::Fields].map(|field| self.layout.label(field).unwrap_or_default());
                 log.write(labels, self.redactor, out);
+                facts = log.facts(self.redactor);
                 false
             }
             Event::Execution(request) => {
                 if self.label(Field::Execution, out) {
-                    request.write(self.redactor, out);
+                    facts = request.write(self.redactor, out);
                 }
                 request.truncated()
             }
@@ -127,11 +129,6 @@ impl Writer<'_> {
         if let Event::Text(_, reason) = event {
             self.text(Field::ParseError, Some(&reason.to_string()), out);
         }
-        let facts = match event {
-            Event::Access(log, _) => log.facts(self.redactor),
-            Event::Execution(request) => request.facts(self.redactor),
-            Event::Text(..) => Facts::default(),
-        };
         let before = out.len();
         if self.label(Field::Derived, out) && !facts.write(out) {
             out.truncate(before);

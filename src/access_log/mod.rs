@@ -458,13 +458,16 @@ impl<'a> AccessLog<'a> {
         let text = |slots: &[usize]| slots.iter().find_map(|&slot| shown(format, values, slot, redactor));
         let number = |slots: &[usize]| slots.iter().find_map(|&slot| values.get(slot)?.text()?.parse::<u64>().ok());
         let FactSlots { trace, response_latency, integration_latency, response_type, backend_status } = &format.facts;
+        // Whose fault an error is, is asked of errors only.
+        let status = number(format.status.as_slice()).filter(|status| *status >= 400);
+        let is_error = |slot: &usize| number(&[*slot]).is_some_and(|status| status >= 400);
         Facts {
             trace: text(trace),
             response_latency: number(response_latency),
             integration_latency: number(integration_latency),
-            status: number(format.status.as_slice()),
-            response_type: text(response_type),
-            backend_error: backend_status.iter().any(|slot| number(&[*slot]).is_some_and(|status| status >= 400)),
+            status,
+            response_type: status.and_then(|_| text(response_type)),
+            backend_error: status.is_some() && backend_status.iter().any(is_error),
         }
     }
 

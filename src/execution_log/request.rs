@@ -142,20 +142,18 @@ impl Request {
     /// name that comes again are joined by `, `. Bodies, among them the authorizer's `result`, are the text that was
     /// logged. A value that API Gateway cut ends where it was cut, without the mark. `errors` holds the texts that
     /// report a failure, `other` those that no field represents, as they came but for the `(id) ` prefix.
-    pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) {
-        self.trace().write(redactor, out);
+    ///
+    /// Returns what is known of the request.
+    pub fn write(&self, redactor: &Redactor, out: &mut Vec<u8>) -> Facts<'_> {
+        let trace = self.trace();
+        trace.write(redactor, out);
+        trace.facts(redactor)
     }
 
     /// Says the request in a line for people, `GET /orders 200`: as much of it as is known.
     #[must_use]
     pub fn summary(&self) -> String {
         self.trace().summary()
-    }
-
-    /// Returns what is known of the request.
-    #[must_use]
-    pub fn facts(&self, redactor: &Redactor) -> Facts<'_> {
-        self.trace().facts(redactor)
     }
 
     fn trace(&self) -> trace::Trace<'_> {
