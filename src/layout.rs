@@ -210,7 +210,7 @@ impl Layout {
     /// # Errors
     /// If it does not hold `{event}` once.
     pub fn write_as(&mut self, template: &str) -> Result<(), LayoutError> {
-        let pieces = pieces(template, &PLACEHOLDERS);
+        let pieces = pieces(template, OPERATORS);
         if pieces.iter().filter(|piece| **piece == Piece::Event).count() != 1 {
             return Err(LayoutError::NotOnce("{event}"));
         }
@@ -247,37 +247,32 @@ impl Layout {
     /// Has a destination's template written for each event, which writes these names beside the event's members.
     pub(crate) fn write_as_own(&mut self, template: &str, taken: &'static [&'static str]) {
         self.taken = taken;
-        self.pieces = pieces(template, &OWN_PLACEHOLDERS);
+        self.pieces = pieces(template, PLACEHOLDERS.len());
     }
 }
 
-/// What a template of an operator may hold.
-const PLACEHOLDERS: [(&str, Piece); 5] = [
+/// What a template may hold: the first of them in one of an operator, all in one of a destination.
+const PLACEHOLDERS: [(&str, Piece); 8] = [
     ("{event}", Piece::Event),
     ("{id}", Piece::Id),
     ("{timestamp}", Piece::Timestamp),
     ("{epochSeconds}", Piece::EpochSeconds),
     ("{epochMillis}", Piece::EpochMillis),
-];
-
-/// What the template of a destination may hold.
-const OWN_PLACEHOLDERS: [(&str, Piece); 8] = [
-    ("{event}", Piece::Event),
     ("{members}", Piece::Members),
-    ("{id}", Piece::Id),
-    ("{timestamp}", Piece::Timestamp),
-    ("{epochSeconds}", Piece::EpochSeconds),
-    ("{epochMillis}", Piece::EpochMillis),
     ("{summary}", Piece::Summary),
     ("{service}", Piece::Service),
 ];
 
-/// Divides a template at its placeholders. All other braces are text.
-fn pieces(template: &str, placeholders: &[(&str, Piece)]) -> Vec<Piece> {
+/// How many of them are an operator's.
+const OPERATORS: usize = 5;
+
+/// Divides a template at so many of the placeholders. All other braces are text.
+fn pieces(template: &str, known: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut rest = template;
     loop {
-        let next = placeholders.iter().filter_map(|(name, piece)| Some((rest.find(name)?, name.len(), piece)));
+        let next =
+            PLACEHOLDERS.iter().take(known).filter_map(|(name, piece)| Some((rest.find(name)?, name.len(), piece)));
         let Some((at, length, piece)) = next.min_by_key(|(at, ..)| *at) else { break };
         let (text, behind) = rest.split_at(at);
         if !text.is_empty() {
