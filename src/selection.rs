@@ -142,6 +142,14 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_brings_its_own_quotes_is_compared_without_them() {
+        let formats = Formats::compile("$context.requestId $context.error.messageString").unwrap();
+        let selection = Selection::new("error.messageString=Forbidden", every(1), None).unwrap();
+        let fate = |line: &str| selection.of(&Head::default(), &formats.parse(line).unwrap());
+        assert_eq!((fate("r \"Forbidden\""), fate("r \"Other\"")), (Fate::Excluded, Fate::Leaves(every(1))));
+    }
+
+    #[test]
     fn a_missing_value_is_never_excluded() {
         let selection = Selection::new("path=*\n\n identity.userAgent=ELB-*", every(1), None).unwrap();
         assert_eq!(of(&selection, "r 200 5 /a"), Fate::Excluded);

@@ -444,11 +444,15 @@ impl<'a> AccessLog<'a> {
         epoch.and_then(|text| text.parse().ok()).or_else(|| words().and_then(|text| kind::clf_milliseconds(&text)))
     }
 
-    /// Returns the value of a `$context` variable, such as `identity.sourceIp`, as text. `None` for a line of no format.
+    /// Returns the value of a `$context` variable, such as `identity.sourceIp`, as text, without quotes that it brings itself.
+    /// `None` for a line of no format.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
         let (format, values) = self.reading.as_ref()?;
-        values.get(format.slot(name)?)?.text()
+        let slot = format.slot(name)?;
+        let text = values.get(slot)?.text()?;
+        let is_quoted = format.pattern.slots.get(slot).is_some_and(|slot| slot.variable.kind == Kind::Quoted);
+        Some(if is_quoted { Cow::Owned(write::unquoted(&text).into_owned()) } else { text })
     }
 
     /// Returns what is known of the request, without what the redactor hides.

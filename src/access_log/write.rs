@@ -104,7 +104,7 @@ fn is_scalar(text: &str) -> bool {
 }
 
 /// Takes away the quotes of a text that brings its own, and the escapes with them: also where those quotes are escaped.
-fn unquoted(text: &str) -> Cow<'_, str> {
+pub(super) fn unquoted(text: &str) -> Cow<'_, str> {
     if text.len() > 1 && text.starts_with('"') && text.ends_with('"') {
         Value::quoted(text).characters()
     } else if text.len() > 3 && text.starts_with("\\\"") && text.ends_with("\\\"") {

@@ -49,6 +49,8 @@ pub(super) struct Fates {
     pub(super) said: String,
     /// How many were put aside, into a failure store.
     pub(super) diverted: usize,
+    /// Whether some of those that count as refused were taken: nobody says which.
+    pub(super) some_taken: bool,
 }
 
 impl Answers {
@@ -101,7 +103,7 @@ fn elastic(body: &[u8], events: usize) -> Fates {
         Ok(body) => body,
         Err(error) => body.get(..error.valid_up_to()).and_then(|body| std::str::from_utf8(body).ok()).unwrap_or(""),
     };
-    let mut fates = Fates { each: Vec::with_capacity(events), said: String::new(), diverted: 0 };
+    let mut fates = Fates { each: Vec::with_capacity(events), said: String::new(), diverted: 0, some_taken: false };
     let is_whole = items(&mut Cursor::new(body), events, &mut fates).is_ok();
     let is_cut = !is_whole && !fates.each.is_empty();
     if fates.each.len() < events && fates.said.is_empty() {
@@ -168,7 +170,7 @@ fn splunk(status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
     const BUSY: i64 = 9;
     let Answer { code, text, number } = serde_json::from_slice(body).ok()?;
     let said = || text.unwrap_or_default();
-    let all = |fate, said| Some(Fates { each: vec![fate; events], said, diverted: 0 });
+    let all = |fate, said| Some(Fates { each: vec![fate; events], said, diverted: 0, some_taken: false });
     match (status.as_u16(), code, number) {
         (_, Some(BUSY), _) => all(Fate::Again, said()),
         (400, _, Some(number)) if number < events => {
@@ -177,7 +179,7 @@ fn splunk(status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
                 std::cmp::Ordering::Equal => Fate::Refused,
                 std::cmp::Ordering::Greater => Fate::Unseen,
             };
-            Some(Fates { each: (0..events).map(fate).collect(), said: said(), diverted: 0 })
+            Some(Fates { each: (0..events).map(fate).collect(), said: said(), diverted: 0, some_taken: false })
         }
         // A proxy may answer for it.
         (200..=299, Some(1..), _) => all(Fate::Refused, said()),
@@ -194,7 +196,9 @@ fn otlp(body: &[u8], events: usize) -> Option<Fates> {
     if rejected == 0 {
         return None;
     }
-    Some(Fates { each: vec![Fate::Refused; events], said: format!("{rejected} records rejected: {said}"), diverted: 0 })
+    let said = format!("{rejected} records rejected: {said}");
+    let some_taken = usize::try_from(rejected).is_ok_and(|rejected| rejected < events);
+    Some(Fates { each: vec![Fate::Refused; events], said, diverted: 0, some_taken })
 }
 
 /// Returns `rejected_log_records` and `error_message` of `partial_success`.
@@ -283,7 +287,12 @@ mod tests {
     fn says(answers: Answers, status: u16, body: &str, expected: Option<(&[Fate], &str)>) {
         let status = StatusCode::from_u16(status).expect("a status");
         let fates = answers.fates(status, body.as_bytes(), 4);
-        let expected = expected.map(|(fates, said)| Fates { each: fates.to_vec(), said: said.to_owned(), diverted: 0 });
+        let expected = expected.map(|(fates, said)| Fates {
+            each: fates.to_vec(),
+            said: said.to_owned(),
+            diverted: 0,
+            some_taken: false,
+        });
         assert_eq!(fates, expected, "{body}");
     }
 

@@ -196,6 +196,9 @@ fn met_of(status: StatusCode, fates: Fates, retry_after: Option<Duration>, invoc
         invocation.count(|counts| counts.events_diverted += fates.diverted);
         warn!(events = fates.diverted, "accepted, and put into the failure store: they do not fit into the index");
     }
+    if fates.some_taken {
+        invocation.note(|health| health.accepted(0));
+    }
     let said = || fates.said.clone();
     let status = status.as_u16();
     match fates.each.first() {

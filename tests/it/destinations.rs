@@ -441,6 +441,17 @@ async fn otlp_answers_are_final_but_for_four_and_a_partial_success_is_none() {
 }
 
 #[tokio::test]
+async fn a_receiver_of_otlp_that_rejects_some_is_not_taken_for_one_that_takes_nothing() {
+    let rejected = [0x0a, 2, 0x08, 1];
+    let world = world("otlp", &[("MAX_BATCH_EVENTS", "2")], Answer::status(200).body(rejected.to_vec())).await;
+    for invocation in 1..=2 {
+        let results = world.results(&[record(0, 2), record(2, 2), record(4, 2)]).await;
+        assert_eq!(results, ["ProcessingFailed"; 3]);
+        assert_eq!(world.analytics.count(), 3 * invocation);
+    }
+}
+
+#[tokio::test]
 async fn the_archive_of_any_destination_holds_the_structured_events() {
     for (destination, answer) in [("otlp", Answer::status(200).body("")), ("datadog", Answer::status(202).body("{}"))] {
         let world = world(destination, &[("ARCHIVE", "structured")], answer).await;
