@@ -17,6 +17,8 @@ pub enum Unit {
     Bytes,
     /// A time.
     Milliseconds,
+    /// A long time.
+    Seconds,
 }
 
 macro_rules! counts {

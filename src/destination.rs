@@ -4,6 +4,8 @@
 //! How events are framed and answers are read is fixed; the rest are defaults of settings. One that is like another is a row here, a
 //! golden body in tests/it/destinations.rs and a section of docs/destinations.md.
 
+use std::time::Duration;
+
 use crate::batch::PayloadFormat;
 use crate::delivery::{Answers, PayloadEncoding};
 use crate::layout::{Field, Layout};
@@ -55,6 +57,8 @@ pub struct Destination {
     pub max_event_bytes: usize,
     /// Most bytes of a top-level value that it does not cut.
     max_value_bytes: usize,
+    /// Age of an event beyond which it drops it, or gives it another time.
+    pub max_age: Option<Duration>,
     /// How its answers are read.
     pub answers: Answers,
 }
@@ -81,6 +85,7 @@ pub static JSON: Destination = Destination {
     max_events: None,
     max_event_bytes: usize::MAX,
     max_value_bytes: usize::MAX,
+    max_age: None,
     answers: Answers::Status,
 };
 
@@ -111,6 +116,7 @@ static DATADOG: Destination = Destination {
     max_bytes: [5 * MB, 5 * MB],
     max_events: Some(1000),
     max_event_bytes: MB,
+    max_age: Some(Duration::from_hours(18)),
     ..JSON
 };
 
@@ -122,6 +128,7 @@ static NEW_RELIC: Destination = Destination {
     around: [r#"[{"logs":"#, "}]"],
     event: r#"{"timestamp":{epochMillis},"message":"{summary}","attributes":{event}}"#,
     encoding: PayloadEncoding::Gzip,
+    max_age: Some(Duration::from_hours(48)),
     ..JSON
 };
 
@@ -158,6 +165,7 @@ static DYNATRACE: Destination = Destination {
     omitted: &[Field::Timestamp, Field::Message],
     max_bytes: [MB, 10 * MB],
     max_events: Some(50_000),
+    max_age: Some(Duration::from_hours(24)),
     answers: Answers::Dynatrace,
     ..JSON
 };

@@ -105,7 +105,7 @@ fn parse_record<'a>(cursor: &mut Cursor<'a>) -> Result<Record<'a>, JsonError> {
 }
 
 /// Reads a time as Firehose and its documentation write it: a number or a numeric string of milliseconds, or RFC 3339.
-fn parse_milliseconds(value: &str) -> Option<i64> {
+pub(crate) fn parse_milliseconds(value: &str) -> Option<i64> {
     let text = value.trim_matches('"');
     text.parse().ok().or_else(|| text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond))
 }

@@ -1,14 +1,13 @@
 //! The whole flow on one page: a Firehose event in, events at the analytics API, one verdict for every record.
 
 use std::cell::{Cell, OnceCell};
-use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_config::ConfigLoader;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{ConfigLoader, SdkConfig};
 use futures_util::future::{FutureExt, LocalBoxFuture, poll_immediate};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use thiserror::Error;
@@ -17,10 +16,11 @@ use tracing::{error, warn};
 use crate::batch::Batch;
 use crate::client::{Client, ClientError, SdkTransport};
 use crate::config::Settings;
-use crate::delivery::{Delivery, Invocation};
+use crate::counts::{Counts, Unit};
+use crate::delivery::{Delivery, Invocation, Outcome};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
 use crate::intake::Intake;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Standing};
 use crate::retry::Deadline;
 use crate::subscription::Buffers;
 use crate::summary::Summary;
@@ -52,15 +52,16 @@ impl Forwarder {
     /// If the file of further roots cannot be read.
     pub async fn from_settings(settings: Settings, aws: ConfigLoader) -> Result<Self, ClientError> {
         let direct = Client::new(settings.ca_file.as_deref())?;
+        let sdk = Box::pin(connect(&settings, direct.clone(), aws)).await;
+        Ok(Self::new(settings, &direct, &sdk))
+    }
+
+    /// Puts the parts together, with a client for all services and what the AWS SDK is told.
+    #[must_use]
+    pub fn new(settings: Settings, direct: &Client, sdk: &SdkConfig) -> Self {
         let identity = settings.certificate_parameter.as_ref().map(|_| Arc::default());
         let client = direct.through(settings.proxy.clone()).presenting(identity.clone());
         let timeout = settings.request_timeout;
-        let sdk = aws
-            .http_client(SdkTransport::new(direct))
-            .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .load()
-            .await;
         let oauth = settings.oauth.as_ref();
         let parameters = Parameters {
             token: oauth.map(|oauth| oauth.parameter.clone()),
@@ -68,25 +69,45 @@ impl Forwarder {
             certificate: settings.certificate_parameter.clone(),
             formats: settings.formats_parameter.clone(),
         };
-        let store = Store::new(&aws_sdk_ssm::Client::new(&sdk), parameters);
+        let store = Store::new(&aws_sdk_ssm::Client::new(sdk), parameters);
         let attempts = settings.delivery.max_attempts;
         let endpoint = oauth.map(|oauth| Endpoint::new(client.clone(), oauth, timeout, attempts));
         let tokens = Tokens::new(store, endpoint, identity, timeout, fastrand::f64());
         let delivery = Delivery::new(client, settings.delivery.clone(), timeout, settings.redactor.clone());
-        Ok(Self {
+        Self {
             settings,
             complete: OnceCell::new(),
             delivery,
             tokens,
             warned_of_own_group: false.into(),
             warm: false.into(),
-        })
+        }
     }
 
     /// Takes every line of every record to the API, and answers for each record.
     ///
     /// `now` is the time of the invocation, in milliseconds since the Unix epoch, for lines that come without any time.
     pub async fn handle(&self, event: &FirehoseEvent<'_>, now: i64, deadline: Deadline) -> (FirehoseResponse, Summary) {
+        self.take(event, now, deadline, |intake| intake.settle(event)).await
+    }
+
+    /// Takes every line of records that have come before to the API, and says how each record stands.
+    pub async fn take_again(
+        &self,
+        event: &FirehoseEvent<'_>,
+        now: i64,
+        deadline: Deadline,
+    ) -> (Vec<Standing>, Summary) {
+        self.take(event, now, deadline, Intake::standings).await
+    }
+
+    async fn take<'e, T>(
+        &'e self,
+        event: &'e FirehoseEvent<'e>,
+        now: i64,
+        deadline: Deadline,
+        settle: impl FnOnce(Intake<'e>) -> (T, Counts),
+    ) -> (T, Summary) {
         let start = Instant::now();
         let invocation = self.delivery.start(deadline);
         let settings = self.settings(deadline).await;
@@ -121,7 +142,7 @@ impl Forwarder {
         deliveries.finish(intake.ledger()).await;
         let waited = deliveries.waited;
         let oldest = intake.ledger().oldest();
-        let (response, mut counts) = intake.settle(event);
+        let (settled, mut counts) = settle(intake);
         if counts.records_own > 0 && !self.warned_of_own_group.replace(true) {
             warn!(
                 "the function's own log group is subscribed to its stream: its events are dropped; remove the filter"
@@ -133,7 +154,7 @@ impl Forwarder {
         let oldest_age = oldest.and_then(|oldest| u64::try_from(now.saturating_sub(oldest)).ok());
         let summary =
             Summary { counts, oldest_age: oldest_age.map(Duration::from_millis), waited, took: start.elapsed() };
-        (response, summary)
+        (settled, summary)
     }
 
     /// The settings with all formats. Those of `FORMATS_PARAMETER` are read with the first token, and so is the client's certificate.
@@ -159,10 +180,15 @@ impl Forwarder {
         Ok(self.complete.get_or_init(|| complete))
     }
 
-    /// Makes the line of embedded metrics of an invocation at `now`, in milliseconds since the Unix epoch.
+    /// Makes the line of embedded metrics of an invocation at `now`, in milliseconds since the Unix epoch, with more than is counted here.
     #[must_use]
-    pub fn metrics(&self, summary: &Summary, now: u64) -> String {
-        summary.metrics(&self.settings.metrics_namespace, &self.settings.function_name, now)
+    pub fn metrics(
+        &self,
+        summary: &Summary,
+        now: u64,
+        more: impl IntoIterator<Item = (&'static str, Unit, usize)>,
+    ) -> String {
+        summary.metrics(&self.settings.metrics_namespace, &self.settings.function_name, now, more)
     }
 }
 
@@ -180,10 +206,19 @@ enum NotReadyError {
     Unread(#[from] TokenError),
 }
 
+/// Makes what the AWS SDK is told: where its services are, and that it sends through this client.
+pub async fn connect(settings: &Settings, client: Client, aws: ConfigLoader) -> SdkConfig {
+    aws.http_client(SdkTransport::new(client))
+        .timeout_config(TimeoutConfig::builder().operation_timeout(settings.request_timeout).build())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await
+}
+
 /// What is under way beside the reading of records.
 enum Done {
-    /// A batch, and which of its events were accepted.
-    Batch(Batch, Vec<Range<usize>>),
+    /// A batch, and what became of it.
+    Batch(Batch, Outcome),
     /// The early renewal of the token.
     Renewal,
 }
@@ -225,8 +260,8 @@ impl<'a> Deliveries<'a> {
         }
         self.batches += 1;
         self.under_way.push(Box::pin(async move {
-            let accepted = forwarder.delivery.deliver(&batch, &forwarder.tokens, invocation).await;
-            Done::Batch(batch, accepted)
+            let outcome = forwarder.delivery.deliver(&batch, &forwarder.tokens, invocation).await;
+            Done::Batch(batch, outcome)
         }));
         // Lets requests go out, and answers come in, before the next record is read.
         while let Some(Some(done)) = poll_immediate(self.under_way.next()).await {
@@ -258,10 +293,13 @@ impl<'a> Deliveries<'a> {
     }
 
     fn enter(&mut self, done: Done, ledger: &mut Ledger<'_>) {
-        if let Done::Batch(batch, accepted) = done {
+        if let Done::Batch(batch, outcome) = done {
             self.batches -= 1;
-            for range in accepted {
+            for range in outcome.accepted {
                 ledger.accepted(batch.shares(range));
+            }
+            for (range, reason) in outcome.refused {
+                ledger.refused(batch.shares(range), &reason);
             }
         }
     }

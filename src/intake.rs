@@ -22,7 +22,7 @@ use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::head::{Head, Origin, Share, valid_timestamp};
 use crate::ids::Ids;
 use crate::json::{self, Str};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Standing};
 use crate::line::{Line, Read, Reader};
 use crate::selection::Fate;
 use crate::subscription::{self, Buffers, Content, Envelopes, Events, Lines};
@@ -195,6 +195,12 @@ impl<'a> Intake<'a> {
             }
         }
         self.taken.packer.finish()
+    }
+
+    /// Closes the books where no answer has to be made: says how each record stands.
+    #[must_use]
+    pub fn standings(self) -> (Vec<Standing>, Counts) {
+        self.taken.ledger.standings()
     }
 
     /// Closes the books: a verdict for each record.

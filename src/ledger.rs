@@ -17,7 +17,7 @@ use crate::subscription::DecodeError;
 const MAX_LOGGED: usize = 3;
 
 /// The account of one record.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Account {
     /// Lines that were read from the record and are to be delivered.
     read: usize,
@@ -27,10 +27,27 @@ struct Account {
     excluded: usize,
     /// Of these, the ones that a sample leaves out.
     sampled_out: usize,
-    /// The record cannot be read, or not to its end.
+    /// Of the others, those that will not be accepted if they are sent again.
+    hopeless: usize,
+    /// The record cannot be read.
     unreadable: bool,
+    /// The record was not read, or not to its end.
+    unread: bool,
+    /// Why the record cannot be delivered by being sent again.
+    reason: Option<String>,
     /// The record holds events of the function's own log group.
     own: bool,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is done with: every event of it was accepted, or is not wanted.
+    Done,
+    /// It may be delivered if it is sent again.
+    Open,
+    /// It will not be delivered if it is sent again, and why.
+    Hopeless(String),
 }
 
 /// The books of one invocation.
@@ -104,13 +121,15 @@ impl<'a> Ledger<'a> {
         if self.unreadable <= MAX_LOGGED {
             error!(record, record_id = %self.record_id(record), reason = %error, "record kept: it cannot be read");
         }
-        self.account(record).unreadable = true;
+        let account = self.account(record);
+        account.unreadable = true;
+        account.reason = Some(error.to_string());
     }
 
     /// Enters a record whose reading met a fault of the function's own.
     pub fn broken(&mut self, record: usize) {
         self.panicked(record);
-        self.account(record).unreadable = true;
+        self.account(record).unread = true;
     }
 
     /// Enters an event whose writing met a fault of the function's own: its lines stay undelivered.
@@ -127,7 +146,7 @@ impl<'a> Ledger<'a> {
 
     /// Enters a record that is not read, because nothing can be read or delivered yet.
     pub fn not_ready(&mut self, record: usize) {
-        self.account(record).unreadable = true;
+        self.account(record).unread = true;
     }
 
     /// Enters a record that is not read to its end, because the invocation's time is over.
@@ -136,7 +155,7 @@ impl<'a> Ledger<'a> {
             error!(record, "records kept from this one on: no time left");
         }
         self.unread += 1;
-        self.account(record).unreadable = true;
+        self.account(record).unread = true;
     }
 
     /// Enters an event that fits into no body: its lines stay undelivered.
@@ -153,6 +172,16 @@ impl<'a> Ledger<'a> {
                 reason = %error,
                 "record kept: one of its events is too large"
             );
+        }
+        self.refused(shares.iter().copied(), &error.to_string());
+    }
+
+    /// Enters lines that will not be accepted if they are sent again, and why.
+    pub fn refused(&mut self, shares: impl Iterator<Item = Share>, reason: &str) {
+        for share in shares {
+            let account = self.account(share.record);
+            account.hopeless += share.lines;
+            account.reason.get_or_insert_with(|| reason.to_owned());
         }
     }
 
@@ -218,31 +247,16 @@ impl<'a> Ledger<'a> {
     ///
     /// `archive` returns what Firehose is to keep of a delivered record, if anything.
     pub fn settle(mut self, mut archive: impl FnMut(usize) -> Option<Vec<u8>>) -> (FirehoseResponse, Counts) {
-        self.log_others();
+        self.close();
         let mut room = Room::new();
         let mut answers = Vec::with_capacity(self.records.len());
         for (record, account) in self.records.iter().zip(&self.accounts) {
-            debug_assert!(account.accepted <= account.read, "a line is accepted once");
-            let failed = account.unreadable || account.accepted != account.read;
-            let counts = &mut self.counts;
-            let verdict = if failed {
-                // All of them come again.
-                counts.lines_failed += account.read;
-                Verdict::ProcessingFailed
-            } else {
-                counts.lines_delivered += account.read - account.excluded - account.sampled_out;
-                counts.lines_excluded += account.excluded;
-                counts.lines_sampled_out += account.sampled_out;
-                Verdict::Dropped
-            };
+            let verdict = if account.is_done() { Verdict::Dropped } else { Verdict::ProcessingFailed };
             // Where not even the bare answers fit, Firehose keeps what is left unanswered, as it does what has failed.
             if room.take(Answer::frame_bytes(&record.id, verdict)) {
                 answers.push(Answer { id: record.id.clone().into_owned(), result: verdict, data: None });
             }
         }
-        let Counts { lines, lines_delivered, lines_failed, lines_excluded, lines_sampled_out, .. } = self.counts;
-        debug_assert_eq!(lines, lines_delivered + lines_failed + lines_excluded + lines_sampled_out);
-
         // Originals come first: an archive that is left out is a copy less, not a record less.
         for (answer, record) in answers.iter_mut().zip(self.records) {
             if answer.result == Verdict::ProcessingFailed
@@ -272,8 +286,37 @@ impl<'a> Ledger<'a> {
         (FirehoseResponse { records: answers }, self.counts)
     }
 
+    /// Closes the books where no answer has to be made: says how each record stands.
+    #[must_use]
+    pub fn standings(mut self) -> (Vec<Standing>, Counts) {
+        self.close();
+        let standings: Vec<_> = self.accounts.into_iter().map(Account::standing).collect();
+        self.counts.records_dropped = standings.iter().filter(|standing| **standing == Standing::Done).count();
+        self.counts.records_failed = standings.len() - self.counts.records_dropped;
+        (standings, self.counts)
+    }
+
+    /// Adds the lines up.
+    fn close(&mut self) {
+        self.log_others();
+        for account in &self.accounts {
+            debug_assert!(account.accepted <= account.read, "a line is accepted once");
+            let counts = &mut self.counts;
+            if account.is_done() {
+                counts.lines_delivered += account.read - account.excluded - account.sampled_out;
+                counts.lines_excluded += account.excluded;
+                counts.lines_sampled_out += account.sampled_out;
+            } else {
+                // All of them come again.
+                counts.lines_failed += account.read;
+            }
+            counts.records_own += usize::from(account.own);
+        }
+        let Counts { lines, lines_delivered, lines_failed, lines_excluded, lines_sampled_out, .. } = self.counts;
+        debug_assert_eq!(lines, lines_delivered + lines_failed + lines_excluded + lines_sampled_out);
+    }
+
     fn count(&mut self, answers: &[Answer]) {
-        self.counts.records_own = self.accounts.iter().filter(|account| account.own).count();
         let of = |verdict| answers.iter().filter(|answer| answer.result == verdict).count();
         self.counts.records_ok = of(Verdict::Ok);
         self.counts.records_dropped = of(Verdict::Dropped);
@@ -284,6 +327,23 @@ impl<'a> Ledger<'a> {
                 "records kept: the answer has no room for their verdicts"
             );
             self.counts.records_failed += self.counts.records - answers.len();
+        }
+    }
+}
+
+impl Account {
+    fn is_done(&self) -> bool {
+        !self.unreadable && !self.unread && self.accepted == self.read
+    }
+
+    fn standing(self) -> Standing {
+        if self.is_done() {
+            return Standing::Done;
+        }
+        let is_hopeless = self.unreadable || !self.unread && self.accepted + self.hopeless == self.read;
+        match self.reason {
+            Some(reason) if is_hopeless => Standing::Hopeless(reason),
+            _ => Standing::Open,
         }
     }
 }
@@ -347,6 +407,31 @@ mod tests {
         assert_eq!(response.records[1].data.as_deref(), Some("AAAA"));
         assert_eq!((response.records[0].data.as_ref(), response.records[2].data.as_ref()), (None, None));
         assert_eq!((counts.lines, counts.lines_delivered, counts.lines_failed), (4, 2, 2));
+    }
+
+    #[test]
+    fn a_record_is_hopeless_only_if_nothing_of_it_can_still_be_accepted() {
+        let event = event(&[4; 7]);
+        let mut ledger = Ledger::open(&event);
+        let one = |record| std::iter::once(Share { record, lines: 1 });
+        for record in [0, 1, 1, 2, 2, 3, 4] {
+            ledger.line(record, 0);
+        }
+        ledger.accepted(one(0));
+        for (record, reason) in [(1, "no"), (2, "no"), (2, "nor this"), (4, "no")] {
+            ledger.refused(one(record), reason);
+        }
+        ledger.unread(4);
+        ledger.unreadable(5, &DecodeError::Gzip);
+        ledger.broken(6);
+        let (standings, counts) = ledger.standings();
+        let hopeless = |reason: &str| Standing::Hopeless(reason.to_owned());
+        let unreadable = hopeless(&DecodeError::Gzip.to_string());
+        let open = Standing::Open;
+        let expected = [Standing::Done, open.clone(), hopeless("no"), open.clone(), open.clone(), unreadable, open];
+        assert_eq!(standings, expected);
+        assert_eq!((counts.records_dropped, counts.records_failed), (1, 6));
+        assert_eq!((counts.lines_delivered, counts.lines_failed), (1, 6));
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub mod token;
 
 pub mod delivery;
 
+// What failed, where it is kept.
+pub mod aws;
+
 // All together.
 pub mod destination;
 
@@ -68,3 +71,7 @@ pub mod intake;
 pub mod summary;
 
 pub mod forwarder;
+
+pub mod redrive;
+
+pub mod process;

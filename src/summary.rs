@@ -6,6 +6,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -35,10 +36,18 @@ impl Summary {
         counts.log(oldest_age.map(|age| age.as_millis()), waited.as_millis(), took.as_millis());
     }
 
-    /// Makes the line of metrics of an invocation at `now`, in milliseconds since the Unix epoch.
+    /// Makes the line of metrics of an invocation at `now`, in milliseconds since the Unix epoch, with more than is counted here.
     #[must_use]
-    pub fn metrics(&self, namespace: &str, function_name: &str, now: u64) -> String {
-        let metrics: Vec<_> = self.counted().chain(self.timed()).collect();
+    pub fn metrics(
+        &self,
+        namespace: &str,
+        function_name: &str,
+        now: u64,
+        more: impl IntoIterator<Item = (&'static str, Unit, usize)>,
+    ) -> String {
+        let counted = self.counts.metrics().chain(more);
+        let counted = counted.map(|(name, unit, value)| (name, unit, value.into()));
+        let metrics: Vec<_> = counted.chain(self.timed()).collect();
         let definitions: Vec<Value> =
             metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")})).collect();
         let directive = json!({"Namespace": namespace, "Dimensions": [[DIMENSION]], "Metrics": definitions});
@@ -47,10 +56,6 @@ impl Summary {
         line.insert(DIMENSION.to_owned(), function_name.into());
         line.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
         Value::Object(line).to_string()
-    }
-
-    fn counted(&self) -> impl Iterator<Item = (&'static str, Unit, Value)> {
-        self.counts.metrics().map(|(name, unit, value)| (name, unit, value.into()))
     }
 
     /// The times. What is not known in an invocation is left out.
@@ -67,6 +72,15 @@ impl Summary {
     }
 }
 
+impl AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        self.counts += other.counts;
+        self.oldest_age = self.oldest_age.max(other.oldest_age);
+        self.waited += other.waited;
+        self.took += other.took;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +93,9 @@ mod tests {
             counts: Counts { cold_start: 1, ..Counts::default() },
             ..Summary::default()
         };
-        let line: Value = serde_json::from_str(&summary.metrics("Ns", "fn", 1_795_287_540_123)).expect("JSON");
+        let line: Value =
+            serde_json::from_str(&summary.metrics("Ns", "fn", 1_795_287_540_123, [("ObjectsLeft", Unit::Count, 7)]))
+                .expect("JSON");
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(line["_aws"]["Timestamp"], 1_795_287_540_123_u64);
         assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!("Ns"), &json!([["FunctionName"]])));
@@ -87,7 +103,7 @@ mod tests {
             (&line["FunctionName"], &line["Duration"], &line["ColdStart"]),
             (&json!("fn"), &json!(12.345), &json!(1))
         );
-        assert_eq!(line["OldestEventAge"], 61_000.0);
+        assert_eq!((&line["OldestEventAge"], &line["ObjectsLeft"]), (&json!(61_000.0), &json!(7)));
 
         let members = line.as_object().expect("an object");
         let definitions = directive["Metrics"].as_array().expect("a list");

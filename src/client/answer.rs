@@ -64,18 +64,29 @@ impl Answer {
     /// # Errors
     /// Past the limit, or if the connection breaks.
     pub async fn read_into(&mut self, buffer: &mut BytesMut, limit: usize) -> Result<(), BodyError> {
-        // What the library will not read of an odd answer says nothing.
-        let Some((body, _)) = self.body.as_mut() else { return Ok(()) };
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        while let Some(data) = self.next().await? {
             let room = limit.saturating_sub(buffer.len());
             buffer.extend_from_slice(data.get(..room).unwrap_or(&data));
             if data.len() > room {
                 return Err(BodyError::TooLarge { limit });
             }
         }
-        self.is_read = true;
         Ok(())
+    }
+
+    /// Reads what comes next of the body; `None` at its end. What the library will not read of an odd answer says nothing.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let Some((body, _)) = self.body.as_mut() else { return Ok(None) };
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        self.is_read = true;
+        Ok(None)
     }
 
     /// Ends the exchange; the connection can be used again if the answer was read to its end. Who answers early may still be

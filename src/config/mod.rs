@@ -5,6 +5,7 @@
 //! secret, and a log keeps what it is told.
 
 mod reader;
+mod redrive;
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -15,6 +16,7 @@ use http::Uri;
 use tracing::level_filters::LevelFilter;
 
 use self::reader::Reader;
+pub use self::redrive::RedriveSettings;
 use crate::access_log::{FormatError, Formats};
 use crate::archive::Archive;
 use crate::batch::{Framing, Limits, PayloadFormat};
@@ -65,6 +67,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// `MAX_RECORD_BYTES`: the most that one Firehose record may inflate to.
     pub max_record_bytes: usize,
+    /// Age of an event beyond which the destination drops it, or gives it another time.
+    pub max_age: Option<Duration>,
     /// `ARCHIVE`.
     pub archive: Archive,
     /// `REDACT`, `REDACT_NAMES` and `REDACT_VALUES`, and what the formats call credentials.
@@ -205,6 +209,7 @@ impl Settings {
             formats_parameter,
             request_timeout: Duration::from_millis(request_timeout),
             max_record_bytes,
+            max_age: destination.max_age,
             archive,
             redactor,
             log_level,

@@ -64,6 +64,25 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
         uri
     }
 
+    /// What keys of objects begin with: one folder or several.
+    pub(super) fn prefix(&mut self, variable: &'static str, default: &str) -> String {
+        let prefix = self.text(variable).unwrap_or_else(|| default.to_owned());
+        if !prefix.ends_with('/') || prefix.starts_with('/') {
+            self.problem(variable, "is no folder of a bucket, such as failed/");
+        }
+        prefix
+    }
+
+    /// A URL that AWS has made.
+    pub(super) fn absolute_url(&mut self, variable: &'static str) -> Option<String> {
+        let value = self.required(variable)?;
+        let is_url = Url::parse(&value).is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+        if !is_url {
+            self.problem(variable, "is no http or https URL");
+        }
+        is_url.then_some(value)
+    }
+
     /// A header with `{token}` in its value.
     pub(super) fn auth_header(&mut self, variable: &'static str, value: &str) -> Option<AuthHeader> {
         let header = header(value).and_then(|(name, value)| {

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::verdict::Action;
+use super::verdict::{Action, is_for_good};
 use crate::json::{Cursor, JsonError, Kind};
 
 /// How the answers of an API are read.
@@ -33,7 +33,10 @@ pub enum Answers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Accepted,
+    /// It will never be taken.
     Refused,
+    /// Not taken, for a reason that may be mended: nothing is there to take it, or nobody says.
+    Failed,
     /// Not taken now, and perhaps later.
     Again,
     /// Not looked at.
@@ -109,7 +112,7 @@ fn elastic(body: &[u8], events: usize) -> Fates {
     if fates.each.len() < events && fates.said.is_empty() {
         "the answer does not name the event".clone_into(&mut fates.said);
     }
-    fates.each.resize(events, if is_cut { Fate::Unseen } else { Fate::Refused });
+    fates.each.resize(events, if is_cut { Fate::Unseen } else { Fate::Failed });
     fates
 }
 
@@ -142,7 +145,8 @@ fn item(raw: &str, fates: &mut Fates) {
         // 409: an event with this id is there.
         Some(200..=299 | 409) => Fate::Accepted,
         Some(429 | 500..=599) => Fate::Again,
-        _ => Fate::Refused,
+        Some(status) if is_for_good(status) => Fate::Refused,
+        _ => Fate::Failed,
     };
     fates.diverted += usize::from(item.get("failure_store").is_some_and(|store| store == "used"));
     if fate != Fate::Accepted && fates.said.is_empty() {
@@ -182,7 +186,7 @@ fn splunk(status: StatusCode, body: &[u8], events: usize) -> Option<Fates> {
             Some(Fates { each: (0..events).map(fate).collect(), said: said(), diverted: 0, some_taken: false })
         }
         // A proxy may answer for it.
-        (200..=299, Some(1..), _) => all(Fate::Refused, said()),
+        (200..=299, Some(1..), _) => all(Fate::Failed, said()),
         _ => None,
     }
 }
@@ -280,7 +284,7 @@ impl<'a> Iterator for Fields<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Fate::{Accepted, Again, Refused, Unseen};
+    use super::Fate::{Accepted, Again, Failed, Refused, Unseen};
     use super::*;
 
     #[track_caller]
@@ -303,14 +307,14 @@ mod tests {
         says(Answers::Elastic, 200, items, Some((&[Accepted, Accepted, Again, Refused], said)));
         let few = r#"{"items":[{"create":{"status":503}}]}"#;
         let unnamed = "the answer does not name the event";
-        says(Answers::Elastic, 200, few, Some((&[Again, Refused, Refused, Refused], unnamed)));
+        says(Answers::Elastic, 200, few, Some((&[Again, Failed, Failed, Failed], unnamed)));
         let null = r#"{"items":[{"create":{"status":201}},{"create":{"status":500,"error":{"type":"null_pointer_exception","reason":null}}},{"create":{"status":"x","error":"text"}},7]}"#;
-        says(Answers::Elastic, 200, null, Some((&[Accepted, Again, Refused, Refused], "null_pointer_exception")));
+        says(Answers::Elastic, 200, null, Some((&[Accepted, Again, Failed, Failed], "null_pointer_exception")));
         // An answer that was cut: what it names counts, the rest is sent anew.
         let cut = r#"{"items":[{"create":{"status":201}},{"create":{"status":409}},{"create":{"sta"#;
         says(Answers::Elastic, 200, cut, Some((&[Accepted, Accepted, Unseen, Unseen], unnamed)));
         for nothing in ["", "{}", "[]", "{\"errors\":false}", "<html>"] {
-            says(Answers::Elastic, 200, nothing, Some((&[Refused; 4], unnamed)));
+            says(Answers::Elastic, 200, nothing, Some((&[Failed; 4], unnamed)));
         }
     }
 
@@ -332,7 +336,7 @@ mod tests {
             says(splunk, 400, unknown, None);
         }
         says(splunk, 200, r#"{"text":"Success","code":0}"#, None);
-        says(splunk, 200, r#"{"text":"Invalid token","code":4}"#, Some((&[Refused; 4], "Invalid token")));
+        says(splunk, 200, r#"{"text":"Invalid token","code":4}"#, Some((&[Failed; 4], "Invalid token")));
         says(splunk, 503, r#"{"text":"Server is busy","code":9}"#, Some((&[Again; 4], "Server is busy")));
         says(splunk, 500, r#"{"text":"Internal","code":8}"#, None);
     }

@@ -205,7 +205,8 @@ fn met_of(status: StatusCode, fates: Fates, retry_after: Option<Duration>, invoc
         Some(first) if fates.each.iter().all(|fate| fate == first) => match first {
             Fate::Accepted => Met::Final(Ok(Sent::Accepted)),
             Fate::Again => Met::Again(DeliveryError::Unavailable { status, said: said() }, retry_after),
-            Fate::Refused | Fate::Unseen => Met::Final(Err(DeliveryError::Refused { status, said: said() })),
+            Fate::Failed | Fate::Unseen => Met::Final(Err(DeliveryError::Refused { status, said: said() })),
+            Fate::Refused => Met::Final(Ok(Sent::Partly { status, fates, attempt: 1, retry_after })),
         },
         _ => Met::Final(Ok(Sent::Partly { status, fates, attempt: 1, retry_after })),
     }

@@ -30,6 +30,7 @@ use self::answers::Fate;
 use self::exchange::{Met, Sent};
 use self::health::{MAX_FRUITLESS, Memory};
 use self::part::Part;
+use self::verdict::is_for_good;
 use crate::batch::Batch;
 use crate::client::{Client, Reuse, SendError};
 use crate::compress::{gzip, zstd};
@@ -206,25 +207,19 @@ impl Delivery {
     /// Delivers a batch, in parts if need be, and returns which of its events the API has accepted.
     ///
     /// A panic on the way costs the events that were not accepted by then.
-    pub async fn deliver(&self, batch: &Batch, tokens: &Tokens, invocation: &Invocation) -> Vec<Range<usize>> {
-        let mut accepted = Vec::new();
-        let parts = self.deliver_parts(batch, tokens, invocation, &mut accepted);
+    pub async fn deliver(&self, batch: &Batch, tokens: &Tokens, invocation: &Invocation) -> Outcome {
+        let mut outcome = Outcome::default();
+        let parts = self.deliver_parts(batch, tokens, invocation, &mut outcome);
         if AssertUnwindSafe(parts).catch_unwind().await.is_err() {
             // The log already says where.
             invocation.count(|counts| counts.panics += 1);
         }
-        let failed = batch.len() - accepted.iter().map(Range::len).sum::<usize>();
+        let failed = batch.len() - outcome.accepted.iter().map(Range::len).sum::<usize>();
         invocation.count(|counts| counts.events_failed += failed);
-        accepted
+        outcome
     }
 
-    async fn deliver_parts(
-        &self,
-        batch: &Batch,
-        tokens: &Tokens,
-        invocation: &Invocation,
-        accepted: &mut Vec<Range<usize>>,
-    ) {
+    async fn deliver_parts(&self, batch: &Batch, tokens: &Tokens, invocation: &Invocation, into: &mut Outcome) {
         let mut poison = 0;
         // Parts that are still to be sent, the first one on top.
         let mut parts = vec![Part::whole(batch.len())];
@@ -242,20 +237,25 @@ impl Delivery {
             match outcome {
                 Ok(Sent::Accepted) => {
                     invocation.note(|health| health.accepted(size));
-                    accept(&part, accepted, invocation);
+                    accept(&part, &mut into.accepted, invocation);
                 }
                 Ok(Sent::Partly { status, fates, attempt, retry_after }) => {
                     let of = |fate, attempt| part.of(attempt, |at| fates.each.get(at) == Some(&fate));
                     let taken = of(Fate::Accepted, 1);
                     if taken.len() > 0 {
                         invocation.note(|health| health.accepted(size));
-                        accept(&taken, accepted, invocation);
+                        accept(&taken, &mut into.accepted, invocation);
                     }
                     let said = fates.said.clone();
-                    let refused = of(Fate::Refused, 1);
-                    if refused.len() > 0 {
-                        let error = DeliveryError::Refused { status, said: said.clone() };
-                        undelivered(batch, &refused, &error, invocation);
+                    for fate in [Fate::Refused, Fate::Failed] {
+                        let refused = of(fate, 1);
+                        if refused.len() > 0 {
+                            let error = DeliveryError::Refused { status, said: said.clone() };
+                            undelivered(batch, &refused, &error, invocation);
+                            if fate == Fate::Refused {
+                                into.refuse(&refused, &error);
+                            }
+                        }
                     }
                     let unseen = of(Fate::Unseen, part.attempt);
                     if unseen.len() > 0 {
@@ -282,6 +282,11 @@ impl Delivery {
                 Ok(Sent::Halve(error) | Sent::Bisect(error)) => {
                     poison += 1;
                     undelivered(batch, &part, &error, invocation);
+                    into.refuse(&part, &error);
+                }
+                Err(error @ DeliveryError::Refused { status, .. }) if !is_several && is_for_good(status.into()) => {
+                    undelivered(batch, &part, &error, invocation);
+                    into.refuse(&part, &error);
                 }
                 Err(error) => undelivered(batch, &part, &error, invocation),
             }
@@ -396,6 +401,21 @@ impl Delivery {
             PayloadEncoding::Gzip => gzip(&body).into(),
             PayloadEncoding::Zstd => zstd(&body).into(),
         }
+    }
+}
+
+/// What became of a batch. Events that are in neither list were not accepted, and may be if they are sent again.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Events that the API has accepted.
+    pub accepted: Vec<Range<usize>>,
+    /// Events that it will never take, each by itself, and what it said.
+    pub refused: Vec<(Range<usize>, String)>,
+}
+
+impl Outcome {
+    fn refuse(&mut self, part: &Part, error: &DeliveryError) {
+        self.refused.extend(part.ranges.iter().map(|range| (range.clone(), error.to_string())));
     }
 }
 

@@ -57,6 +57,11 @@ pub fn classify(status: StatusCode, retried: &[u16]) -> Action {
     }
 }
 
+/// Returns whether an event that was refused alone with this status will be refused again: it is the event that is wrong.
+pub(super) fn is_for_good(status: u64) -> bool {
+    matches!(status, 400 | 413 | 422)
+}
+
 /// Why a 2xx is not a success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAccepted {
