@@ -258,6 +258,60 @@ impl Script {
     }
 }
 
+/// The answers to come of a service with several operations, each for the next request of its operation, or of any.
+#[derive(Debug)]
+pub(super) struct Scripts<O>(Mutex<Plans<O>>);
+
+#[derive(Debug)]
+struct Plans<O> {
+    next: Vec<(Option<O>, Answer)>,
+    otherwise: Vec<(O, Answer)>,
+}
+
+impl<O> Default for Scripts<O> {
+    fn default() -> Self {
+        Self(Mutex::new(Plans { next: Vec::new(), otherwise: Vec::new() }))
+    }
+}
+
+impl<O: Copy + PartialEq> Scripts<O> {
+    pub(super) fn extend(&self, operation: Option<O>, answers: impl IntoIterator<Item = Answer>) {
+        self.with(|plans| plans.next.extend(answers.into_iter().map(|answer| (operation, answer))));
+    }
+
+    pub(super) fn otherwise(&self, operation: O, answer: Option<Answer>) {
+        self.with(|plans| {
+            plans.otherwise.retain(|(planned, _)| *planned != operation);
+            plans.otherwise.extend(answer.map(|answer| (operation, answer)));
+        });
+    }
+
+    pub(super) fn next(&self, operation: O) -> Option<Answer> {
+        self.with(|plans| {
+            let at = plans.next.iter().position(|(planned, _)| planned.is_none_or(|planned| planned == operation));
+            if let Some(at) = at {
+                return Some(plans.next.remove(at).1);
+            }
+            plans.otherwise.iter().find(|(planned, _)| *planned == operation).map(|(_, answer)| answer.clone())
+        })
+    }
+
+    pub(super) fn unplayed(&self) -> usize {
+        self.with(|plans| plans.next.len())
+    }
+
+    pub(super) fn clear(&self) {
+        self.with(|plans| {
+            plans.next.clear();
+            plans.otherwise.clear();
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Plans<O>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +324,18 @@ mod tests {
         assert_eq!(statuses(), [Some(503), Some(429), None, None]);
         script.otherwise(Some(Answer::status(500)));
         assert_eq!(statuses(), [Some(500); 4]);
+    }
+
+    #[test]
+    fn an_answer_for_an_operation_waits_for_it_and_one_for_any_does_not() {
+        let scripts = Scripts::default();
+        scripts.extend(Some('b'), [Answer::status(503)]);
+        scripts.extend(None, [Answer::status(500)]);
+        scripts.otherwise('a', Some(Answer::status(403)));
+        let statuses = ['a', 'a', 'b', 'b'].map(|of| scripts.next(of).map(|answer| answer.status.as_u16()));
+        assert_eq!(statuses, [Some(500), Some(403), Some(503), None]);
+        scripts.clear();
+        assert!(scripts.next('a').is_none() && scripts.unplayed() == 0);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::runtime_api::RuntimeApi;
+use super::signature::SECRET_ACCESS_KEY;
 
 /// The log group that the function is told is its own.
 pub const LOG_GROUP: &str = "/aws/lambda/forwarder";
@@ -49,7 +50,7 @@ impl FunctionProcess {
                 ("AWS_REGION", "us-east-1"),
                 ("AWS_DEFAULT_REGION", "us-east-1"),
                 ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-                ("AWS_SECRET_ACCESS_KEY", "not-a-real-secret-key"),
+                ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
                 ("AWS_SESSION_TOKEN", "not-a-real-session-token"),
                 ("_HANDLER", "bootstrap"),
                 ("LAMBDA_TASK_ROOT", "/var/task"),

@@ -1,5 +1,5 @@
-//! The world around the function, as real HTTP servers on 127.0.0.1: the analytics API, the token endpoint, the
-//! Parameter Store and the Lambda Runtime API.
+//! The world around the functions, as real HTTP servers on 127.0.0.1: the analytics API, the token endpoint, Parameter
+//! Store, S3 and the Lambda Runtime API.
 //!
 //! Each service binds a free port, answers by the rules of what it stands for, plays a script of faults where it is given
 //! one, keeps every request, and stops when it is dropped. Nothing is shared between two of them, so tests run side by
@@ -17,10 +17,12 @@ mod answer;
 mod dialect;
 mod function_process;
 mod http2_api;
+pub mod object_store;
 pub mod parameter_store;
 pub mod proxy;
 mod runtime_api;
 mod server;
+mod signature;
 pub mod tls;
 mod token_endpoint;
 mod tokens;
@@ -30,6 +32,7 @@ pub use analytics::{AnalyticsApi, Posted};
 pub use answer::{Answer, Gate};
 pub use function_process::{FunctionProcess, LOG_GROUP};
 pub use http2_api::{Fate, Http2Api};
+pub use object_store::ObjectStore;
 pub use parameter_store::ParameterStore;
 pub use runtime_api::{FUNCTION_ARN, Invocation, MAX_RESPONSE_BYTES, Outcome, RuntimeApi};
 pub use server::Received;

@@ -35,6 +35,8 @@ pub struct Received {
     pub method: Method,
     /// The path, percent-encoding as sent, without the query.
     pub path: String,
+    /// The query, percent-encoding as sent, without its question mark.
+    pub query: String,
     /// HTTP/1.1 or HTTP/2.
     pub version: Version,
     /// The headers.
@@ -286,6 +288,7 @@ async fn respond<S: Service>(
         Received {
             method: head.method,
             path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
             version: head.version,
             headers: head.headers,
             body: Bytes::new(),
