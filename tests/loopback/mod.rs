@@ -1,5 +1,5 @@
 //! The world around the functions, as real HTTP servers on 127.0.0.1: the analytics API, the token endpoint, Parameter
-//! Store, S3, SQS and the Lambda Runtime API.
+//! Store, S3, SQS, CloudWatch Logs and the Lambda Runtime API.
 //!
 //! Each service binds a free port, answers by the rules of what it stands for, plays a script of faults where it is given
 //! one, keeps every request, and stops when it is dropped. Nothing is shared between two of them, so tests run side by
@@ -17,6 +17,7 @@ mod answer;
 mod dialect;
 mod function_process;
 mod http2_api;
+pub mod log_groups;
 mod messages;
 pub mod notification;
 pub mod object_store;
@@ -35,6 +36,7 @@ pub use analytics::{AnalyticsApi, Posted};
 pub use answer::{Answer, Gate};
 pub use function_process::{FunctionProcess, LOG_GROUP};
 pub use http2_api::{Fate, Http2Api};
+pub use log_groups::LogGroups;
 pub use messages::Attributes;
 pub use object_store::ObjectStore;
 pub use parameter_store::ParameterStore;
