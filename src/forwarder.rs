@@ -32,11 +32,11 @@ const RENEWAL_GRACE: Duration = Duration::from_secs(1);
 /// The function: what it was told, and its ways to the outside.
 #[derive(Debug)]
 pub struct Forwarder {
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// The settings with the formats of `FORMATS_PARAMETER`, once what is kept beside the token is read.
     complete: OnceCell<Settings>,
-    delivery: Delivery,
-    tokens: Tokens,
+    pub(crate) delivery: Delivery,
+    pub(crate) tokens: Tokens,
     /// Whether it was said that the function's own log group is subscribed.
     warned_of_own_group: Cell<bool>,
     /// Whether an event has been handled before.
@@ -158,7 +158,7 @@ impl Forwarder {
     }
 
     /// The settings with all formats. Those of `FORMATS_PARAMETER` are read with the first token, and so is the client's certificate.
-    async fn settings(&self, deadline: Deadline) -> Result<&Settings, NotReadyError> {
+    pub(crate) async fn settings(&self, deadline: Deadline) -> Result<&Settings, NotReadyError> {
         let settings = &self.settings;
         if settings.formats_parameter.is_none() && settings.certificate_parameter.is_none() {
             return Ok(settings);
@@ -195,7 +195,7 @@ impl Forwarder {
 /// Why nothing is read or delivered. Without the formats of `FORMATS_PARAMETER` a line might leave with a credential that its
 /// format would have told; without the certificate of `CLIENT_CERTIFICATE_PARAMETER` the client would be nobody that is known.
 #[derive(Debug, Error)]
-enum NotReadyError {
+pub(crate) enum NotReadyError {
     #[error(
         "the parameter of FORMATS_PARAMETER is missing: put the formats there, one a line, or unset FORMATS_PARAMETER"
     )]

@@ -72,6 +72,7 @@ pub mod summary;
 
 pub mod forwarder;
 
+pub mod check;
 pub mod redrive;
 
 pub mod process;

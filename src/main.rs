@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use apigw_log_forwarder::check::{Check, Report};
 use apigw_log_forwarder::client::ClientError;
 use apigw_log_forwarder::config::{Settings, SettingsError};
 use apigw_log_forwarder::counts::Counts;
@@ -16,9 +17,10 @@ use apigw_log_forwarder::summary::Summary;
 use aws_config::BehaviorVersion;
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
-use tracing::error;
+use tracing::{error, info};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -55,18 +57,29 @@ async fn start(settings: Result<Settings, SettingsError>) -> Result<Forwarder, S
     Ok(Forwarder::from_settings(settings?, aws_config::defaults(BehaviorVersion::latest())).await?)
 }
 
-/// Handles one event. Faults of data and destination are verdicts; only a payload that holds no records at all is an error.
+/// What an invocation is answered.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Firehose(FirehoseResponse),
+    Check(Box<Report>),
+}
+
+/// Handles one event. Faults of data and destination are verdicts; only a payload that holds neither records nor a check is an error.
 ///
 /// A fault of the function's own that nothing else has caught is a verdict too: every record fails, and Firehose keeps it.
-async fn handle(
-    forwarder: &Forwarder,
-    log: &Log,
-    event: LambdaEvent<Box<RawValue>>,
-) -> Result<FirehoseResponse, Diagnostic> {
+async fn handle(forwarder: &Forwarder, log: &Log, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Diagnostic> {
     log.begin();
     let now = epoch_milliseconds();
     let deadline = Deadline::of_invocation(retry::time_left(event.context.deadline, now), Instant::now());
-    let records = FirehoseEvent::parse(event.payload.get()).map_err(|error| refuse_event(&error))?;
+    let payload = event.payload.get();
+    let records = match FirehoseEvent::parse(payload) {
+        Ok(records) => records,
+        Err(error) => {
+            let check = Check::parse(payload).ok_or_else(|| refuse_event(&error))?;
+            return Ok(Answer::Check(Box::new(Box::pin(self::check(forwarder, &check, now, deadline)).await)));
+        }
+    };
     let handled = forwarder.handle(&records, i64::try_from(now).unwrap_or(i64::MAX), deadline);
     let (response, mut summary) = AssertUnwindSafe(handled).catch_unwind().await.unwrap_or_else(|_| {
         let failed = records.records.len();
@@ -77,7 +90,15 @@ async fn handle(
     summary.log();
     let metrics = forwarder.metrics(&summary, now, []);
     write_out(format!("{metrics}\n").as_bytes());
-    Ok(response)
+    Ok(Answer::Firehose(response))
+}
+
+/// Says whether the function is well.
+async fn check(forwarder: &Forwarder, check: &Check, now: u64, deadline: Deadline) -> Report {
+    let (report, summary) = forwarder.check(check, i64::try_from(now).unwrap_or(i64::MAX), deadline).await;
+    info!(ok = report.ok, problems = report.problems.len(), "checked");
+    write_out(format!("{}\n", forwarder.metrics(&summary, now, report.metrics())).as_bytes());
+    report
 }
 
 fn refuse_event(error: &EventError) -> Diagnostic {

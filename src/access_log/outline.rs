@@ -64,6 +64,12 @@ impl<'a> Outline<'a> {
         self.format.has_dollars
     }
 
+    /// Returns how many variables it has.
+    #[must_use]
+    pub fn variables(self) -> usize {
+        self.format.variables
+    }
+
     /// Returns what the format holds, in its order.
     #[must_use]
     pub fn parts(self) -> Vec<Part<'a>> {

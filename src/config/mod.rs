@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
+use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use self::reader::Reader;
@@ -87,6 +88,8 @@ pub struct Settings {
     pub function_name: String,
     /// `AWS_LAMBDA_LOG_GROUP_NAME`, set by Lambda: the group whose events are never forwarded.
     pub own_log_group: Option<String>,
+    /// The variables that are set, and as much of their values as anybody may see.
+    pub shown: Vec<(&'static str, Value)>,
 }
 
 /// All that is wrong with the settings: one problem for each variable.
@@ -219,6 +222,7 @@ impl Settings {
             proxy,
             function_name,
             own_log_group,
+            shown: reader.shown(),
         })
     }
 }

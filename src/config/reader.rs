@@ -1,6 +1,10 @@
 //! Variables read: each kind of value with what is said of one that is none.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use http::{HeaderName, HeaderValue, Uri, header};
+use serde_json::{Map, Value};
 use tracing::level_filters::LevelFilter;
 use url::{Url, form_urlencoded};
 
@@ -13,12 +17,14 @@ use crate::layout::{self, Layout, LayoutError};
 /// Reads variables and keeps the problems.
 pub(super) struct Reader<E> {
     environment: E,
+    /// The variables that were asked for and are set.
+    set: RefCell<BTreeMap<&'static str, String>>,
     pub(super) problems: Vec<Problem>,
 }
 
 impl<E: Fn(&str) -> Option<String>> Reader<E> {
     pub(super) fn new(environment: E) -> Self {
-        Self { environment, problems: Vec::new() }
+        Self { environment, set: RefCell::default(), problems: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, variable: &'static str, reason: impl Into<String>) {
@@ -27,7 +33,17 @@ impl<E: Fn(&str) -> Option<String>> Reader<E> {
 
     /// A value that is there; an empty one is not.
     pub(super) fn text(&self, variable: &'static str) -> Option<String> {
-        (self.environment)(variable).filter(|value| !value.is_empty())
+        let value = (self.environment)(variable).filter(|value| !value.is_empty())?;
+        self.set.borrow_mut().insert(variable, value.clone());
+        Some(value)
+    }
+
+    /// Returns the variables that are set and what may be seen of each: of a URL its origin, of headers, parameters and fields
+    /// their names. What Lambda sets is left out, and so are formats, which are told apart.
+    pub(super) fn shown(&self) -> Vec<(&'static str, Value)> {
+        let set = self.set.borrow();
+        let set = set.iter().filter(|(variable, _)| !variable.starts_with("AWS_") && **variable != "ACCESS_LOG_FORMAT");
+        set.map(|(variable, value)| (*variable, shown(variable, value))).collect()
     }
 
     pub(super) fn required(&mut self, variable: &'static str) -> Option<String> {
@@ -326,5 +342,29 @@ fn service_url(value: &str) -> Result<Uri, &'static str> {
         "http" if url.host_str().is_some_and(is_loopback) => uri,
         "http" => Err("must be https: http is for a loopback host only"),
         _ => Err("must be an https URL"),
+    }
+}
+
+/// Returns what anybody may see of a variable's value.
+fn shown(variable: &str, value: &str) -> Value {
+    let names = |names: Vec<String>| Value::from(names);
+    match variable {
+        "ANALYTICS_URL" | "TOKEN_URL" => {
+            let url = Url::parse(value).ok();
+            url.map_or(Value::Null, |url| url.origin().ascii_serialization().into())
+        }
+        "AUTH_HEADER" | "REQUEST_HEADERS" => {
+            let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_owned());
+            names(value.lines().filter_map(name).collect())
+        }
+        "TOKEN_REQUEST_PARAMETERS" => {
+            names(form_urlencoded::parse(value.as_bytes()).map(|(name, _)| name.into_owned()).collect())
+        }
+        "STATIC_FIELDS" => {
+            let fields: Map<String, Value> = serde_json::from_str(value).unwrap_or_default();
+            names(fields.into_iter().map(|(name, _)| name).collect())
+        }
+        "EVENT_TEMPLATE" | "BODY_TEMPLATE" => true.into(),
+        _ => value.into(),
     }
 }

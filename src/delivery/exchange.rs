@@ -91,6 +91,7 @@ impl Delivery {
         let met = match Box::pin(self.client.send(request, timeout, reuse)).await {
             Ok(answer) => {
                 invocation.count(|counts| *counts.answers(answer.status) += 1);
+                invocation.last_status.set(Some(answer.status.as_u16()));
                 debug!(status = answer.status.as_u16(), took_ms = start.elapsed().as_millis(), "the API has answered");
                 self.judge(answer, bearer, events, timeout.saturating_sub(start.elapsed()), invocation).await
             }

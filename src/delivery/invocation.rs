@@ -20,6 +20,10 @@ pub struct Invocation {
     no_token: RefCell<Option<DeliveryError>>,
     counts: Cell<Counts>,
     /// Failures that were logged one by one.
+    /// The status of the last answer.
+    pub(super) last_status: Cell<Option<u16>>,
+    /// Why the first events that were not delivered were not.
+    pub(super) first_failure: RefCell<Option<String>>,
     pub(super) failures_logged: Cell<usize>,
     /// Attempts after the first that were logged one by one.
     pub(super) retries_logged: Cell<usize>,
@@ -33,6 +37,8 @@ impl Invocation {
             health: Cell::new(Health::start(memory, Instant::now())),
             no_token: RefCell::default(),
             counts: Cell::default(),
+            last_status: Cell::default(),
+            first_failure: RefCell::default(),
             failures_logged: Cell::new(0),
             retries_logged: Cell::new(0),
         }
@@ -60,6 +66,18 @@ impl Invocation {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts.get()
+    }
+
+    /// Returns the status of the last answer, if there was one.
+    #[must_use]
+    pub fn last_status(&self) -> Option<u16> {
+        self.last_status.get()
+    }
+
+    /// Returns why the first events that were not delivered were not.
+    #[must_use]
+    pub fn first_failure(&self) -> Option<String> {
+        self.first_failure.borrow().clone()
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {

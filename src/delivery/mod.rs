@@ -430,6 +430,7 @@ fn accept(part: &Part, accepted: &mut Vec<Range<usize>>, invocation: &Invocation
 
 /// Logs that events were not accepted, and names the first of them.
 fn undelivered(batch: &Batch, part: &Part, reason: &DeliveryError, invocation: &Invocation) {
+    invocation.first_failure.borrow_mut().get_or_insert_with(|| reason.to_string());
     if invocation.failures_logged.replace(invocation.failures_logged.get() + 1) >= MAX_FAILURES_LOGGED {
         return;
     }

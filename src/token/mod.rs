@@ -287,6 +287,34 @@ impl Tokens {
         }
     }
 
+    /// Returns whether there is a token in memory that lives.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held(Need::Any).is_some()
+    }
+
+    /// Returns in how many seconds the token expires; `None` for a key.
+    #[must_use]
+    pub fn expires_in(&self, bearer: &Bearer) -> Option<i64> {
+        self.endpoint.as_ref()?;
+        Some(bearer.token().expires_at.saturating_sub(self.store.clock().seconds()))
+    }
+
+    /// Returns for each parameter that is set whether it is there, by a read of the store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn found(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        self.memory().counts.token_store_reads += 1;
+        self.store.found().await.inspect_err(|_| self.memory().counts.token_store_failures += 1)
+    }
+
+    /// Returns whether the parameter of this name is made here: the token's.
+    #[must_use]
+    pub fn makes(&self, name: &str) -> bool {
+        self.store.is_token(name)
+    }
+
     /// Has what is kept beside the token and wanted before a delivery: the client's certificate, which is there then, and the
     /// further formats, which it returns; none if their parameter is missing. They are read with the first token, in one request.
     ///

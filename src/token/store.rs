@@ -248,6 +248,24 @@ impl Store {
         Ok((found, lock))
     }
 
+    /// Returns for each parameter whether it is there. The token's is, or will be.
+    pub(super) async fn found(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        let Parameters { token, credentials, certificate, formats } = &self.parameters;
+        let names: Vec<String> = [token, credentials, certificate, formats].into_iter().flatten().cloned().collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = self.client.get_parameters().set_names(Some(names.clone())).with_decryption(true);
+        let answer = request.send().await.map_err(|error| classify(Action::Get, &error))?;
+        let is_there = |name: &String| answer.parameters().iter().any(|parameter| parameter.name() == Some(name));
+        Ok(names.into_iter().map(|name| (is_there(&name), name)).map(|(is_there, name)| (name, is_there)).collect())
+    }
+
+    /// Returns whether this is the parameter of the token.
+    pub(super) fn is_token(&self, name: &str) -> bool {
+        self.parameters.token.as_deref() == Some(name)
+    }
+
     fn token_parameter(&self) -> &str {
         self.parameters.token.as_deref().expect("tokens of an endpoint have a parameter")
     }

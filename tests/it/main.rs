@@ -14,6 +14,7 @@ pub mod naive;
 mod world;
 
 mod breaker;
+mod check;
 mod comparison;
 mod destinations;
 mod documentation;
