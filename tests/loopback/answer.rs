@@ -185,7 +185,8 @@ impl Answer {
     /// What the rules answer, with the planned answer's headers, delay and fault.
     pub(super) fn dressed_as(mut self, planned: Option<Answer>) -> Self {
         if let Some(planned) = planned {
-            if self.status.is_success() {
+            // 204 and 206 say what the body is.
+            if self.status == StatusCode::OK {
                 self.status = planned.status;
             }
             self.headers.extend(planned.headers);

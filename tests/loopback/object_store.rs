@@ -377,7 +377,7 @@ impl Rules {
         let most: usize = value("max-keys").unwrap_or("1000").parse().map_err(|_| invalid("max-keys is no number"))?;
         let most = most.min(KEYS_PER_PAGE);
         let (prefix, as_url) = (value("prefix").unwrap_or_default(), value("encoding-type") == Some("url"));
-        let told = |key: &str| if as_url { encoded(key).replace("%2F", "/") } else { escaped(key) };
+        let told = |key: &str| if as_url { encoded(key).replace("%2F", "/").replace("%20", "+") } else { escaped(key) };
         let (mut contents, mut last, mut more) = (Vec::new(), String::new(), false);
         self.with(|objects| {
             let behind = objects.kept.range::<str, _>((Bound::Excluded(after.as_str()), Bound::Unbounded));
@@ -403,10 +403,11 @@ impl Rules {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
 \
              <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>{}</Name><Prefix>{}</Prefix>\
-             <KeyCount>{}</KeyCount><MaxKeys>{most}</MaxKeys><IsTruncated>{more}</IsTruncated>{}{}</ListBucketResult>",
+             <KeyCount>{}</KeyCount><MaxKeys>{most}</MaxKeys><IsTruncated>{more}</IsTruncated>{}{}{}</ListBucketResult>",
             self.bucket,
             told(prefix),
             contents.len(),
+            if as_url { "<EncodingType>url</EncodingType>" } else { "" },
             if more { &token } else { "" },
             contents.concat()
         );
