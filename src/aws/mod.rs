@@ -105,7 +105,7 @@ impl AwsError {
 
 /// Source: <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/CommonErrors.html> and the services' own lists.
 fn is_throttling(code: &str) -> bool {
-    ["Throttl", "TooManyRequests", "SlowDown", "RequestLimitExceeded", "OverLimit"]
+    ["Throttl", "RequestThrottled", "TooManyRequests", "SlowDown", "RequestLimitExceeded", "OverLimit"]
         .iter()
         .any(|start| code.starts_with(start))
 }
@@ -275,6 +275,7 @@ mod tests {
         for (error, is_passing) in [
             (refused(503, "SlowDown"), true),
             (refused(400, "ThrottlingException"), true),
+            (refused(400, "RequestThrottled"), true),
             (refused(429, ""), true),
             (refused(500, ""), true),
             (refused(404, "NoSuchKey"), false),
