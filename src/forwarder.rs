@@ -52,7 +52,7 @@ impl Forwarder {
     /// If the file of further roots cannot be read.
     pub async fn from_settings(settings: Settings, aws: ConfigLoader) -> Result<Self, ClientError> {
         let direct = Client::new(settings.ca_file.as_deref())?;
-        let sdk = Box::pin(connect(&settings, direct.clone(), aws)).await;
+        let sdk = Box::pin(sdk_config(settings.request_timeout, direct.clone(), aws)).await;
         Ok(Self::new(settings, &direct, &sdk))
     }
 
@@ -206,10 +206,10 @@ pub(crate) enum NotReadyError {
     Unread(#[from] TokenError),
 }
 
-/// Makes what the AWS SDK is told: where its services are, and that it sends through this client.
-pub async fn connect(settings: &Settings, client: Client, aws: ConfigLoader) -> SdkConfig {
+/// Makes what the AWS SDK is told: where its services are, that it sends through this client, and how long it waits for an answer.
+pub async fn sdk_config(timeout: Duration, client: Client, aws: ConfigLoader) -> SdkConfig {
     aws.http_client(SdkTransport::new(client))
-        .timeout_config(TimeoutConfig::builder().operation_timeout(settings.request_timeout).build())
+        .timeout_config(TimeoutConfig::builder().operation_timeout(timeout).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await

@@ -16,6 +16,12 @@ use crate::layout::{Field, Layout};
 /// Start of the name of every log group that API Gateway makes for execution logs; `{api}/{stage}` follows.
 pub(crate) const EXECUTION_LOG_GROUP: &str = "API-Gateway-Execution-Logs_";
 
+/// Returns whether API Gateway writes execution logs to a group of this name.
+#[must_use]
+pub fn is_execution_log_group(name: &str) -> bool {
+    name.starts_with(EXECUTION_LOG_GROUP)
+}
+
 /// The lines of one record that an event carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
@@ -74,7 +80,7 @@ impl Origin {
     /// Returns whether API Gateway writes execution logs there.
     #[must_use]
     pub fn holds_execution_logs(&self) -> bool {
-        self.log_group.starts_with(EXECUTION_LOG_GROUP)
+        is_execution_log_group(&self.log_group)
     }
 }
 

@@ -23,6 +23,7 @@ pub mod json;
 pub mod log;
 pub mod retry;
 pub mod secret;
+pub mod wildcard;
 
 // From bytes to lines.
 pub mod firehose;
@@ -72,7 +73,8 @@ pub mod summary;
 
 pub mod forwarder;
 
+pub mod process;
+
 pub mod check;
 pub mod redrive;
-
-pub mod process;
+pub mod subscriber;

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use apigw_log_forwarder::check::{Check, Report};
-use apigw_log_forwarder::client::ClientError;
 use apigw_log_forwarder::config::{Settings, SettingsError};
 use apigw_log_forwarder::counts::Counts;
 use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse};
 use apigw_log_forwarder::forwarder::Forwarder;
 use apigw_log_forwarder::log::Log;
-use apigw_log_forwarder::process::{environment, epoch_milliseconds, refuse_to_start, start_log, write_out};
+use apigw_log_forwarder::process::{
+    StartError, environment, epoch_milliseconds, refuse_to_start, start_log, write_out,
+};
 use apigw_log_forwarder::retry::{self, Deadline};
 use apigw_log_forwarder::summary::Summary;
 use aws_config::BehaviorVersion;
@@ -19,7 +20,6 @@ use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use thiserror::Error;
 use tracing::{error, info};
 
 #[tokio::main(flavor = "current_thread")]
@@ -41,15 +41,6 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Why the function cannot start.
-#[derive(Debug, Error)]
-enum StartError {
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Client(#[from] ClientError),
 }
 
 /// Sets the clients up, if the settings are valid.

@@ -6,11 +6,27 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use http::Request;
+use thiserror::Error;
 use tracing::error;
 use tracing::level_filters::LevelFilter;
 
-use crate::client::{Client, Reuse};
+use crate::client::{Client, ClientError, Reuse};
+use crate::config::SettingsError;
 use crate::log::{self, Form, Log};
+
+/// Why the function cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The settings are not valid.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// There is no HTTP client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It is not known where a service is.
+    #[error("{0}")]
+    Endpoint(String),
+}
 
 /// Returns a variable of the environment.
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]

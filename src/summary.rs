@@ -47,15 +47,7 @@ impl Summary {
     ) -> String {
         let counted = self.counts.metrics().chain(more);
         let counted = counted.map(|(name, unit, value)| (name, unit, value.into()));
-        let metrics: Vec<_> = counted.chain(self.timed()).collect();
-        let definitions: Vec<Value> =
-            metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")})).collect();
-        let directive = json!({"Namespace": namespace, "Dimensions": [[DIMENSION]], "Metrics": definitions});
-        let mut line = Map::new();
-        line.insert("_aws".to_owned(), json!({"Timestamp": now, "CloudWatchMetrics": [directive]}));
-        line.insert(DIMENSION.to_owned(), function_name.into());
-        line.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
-        Value::Object(line).to_string()
+        embedded(namespace, function_name, now, counted.chain(self.timed()))
     }
 
     /// The times. What is not known in an invocation is left out.
@@ -70,6 +62,24 @@ impl Summary {
             .into_iter()
             .filter_map(|(name, time)| Some((name, Unit::Milliseconds, (time?.as_micros() as f64 / 1000.0).into())))
     }
+}
+
+/// Makes a line of embedded metrics at `now`, in milliseconds since the Unix epoch.
+pub fn embedded(
+    namespace: &str,
+    function_name: &str,
+    now: u64,
+    metrics: impl IntoIterator<Item = (&'static str, Unit, Value)>,
+) -> String {
+    let metrics: Vec<_> = metrics.into_iter().collect();
+    let definitions: Vec<Value> =
+        metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")})).collect();
+    let directive = json!({"Namespace": namespace, "Dimensions": [[DIMENSION]], "Metrics": definitions});
+    let mut line = Map::new();
+    line.insert("_aws".to_owned(), json!({"Timestamp": now, "CloudWatchMetrics": [directive]}));
+    line.insert(DIMENSION.to_owned(), function_name.into());
+    line.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+    Value::Object(line).to_string()
 }
 
 impl AddAssign for Summary {

@@ -1,4 +1,4 @@
-//! The three AWS services that bring back what failed: S3, SQS and CloudWatch Logs, as far as that needs them.
+//! The AWS services that the other functions use: S3, SQS and CloudWatch Logs, as far as they need them.
 //!
 //! The SDK's client for S3 alone would add 1.3 MB to the binary and a tenth to the build, while what is used of each service is
 //! a handful of requests. So the SDK finds region, credentials and endpoints and signs, and the requests are written here:
@@ -27,7 +27,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use self::logs::{LogEvent, LogGroups, Page};
+pub use self::logs::{Filter, LogEvent, LogGroups, Page, Range};
 pub use self::s3::{Bucket, Object, decode_key};
 pub(crate) use self::sqs::MAX_BATCH;
 pub use self::sqs::Queue;
@@ -98,6 +98,20 @@ impl AwsError {
         }
     }
 
+    /// Returns whether the service has refused with this code.
+    #[must_use]
+    pub fn is_code(&self, expected: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == expected)
+    }
+
+    /// Returns whether the service does not know what it was asked.
+    fn is_unknown_operation(&self) -> bool {
+        ["UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented", "InternalFailure"]
+            .iter()
+            .any(|code| self.is_code(code))
+            || matches!(self, Self::Refused { status: StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED, .. })
+    }
+
     fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: StatusCode::NOT_FOUND, code, .. } if code != "NoSuchBucket")
     }
@@ -105,9 +119,17 @@ impl AwsError {
 
 /// Source: <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/CommonErrors.html> and the services' own lists.
 fn is_throttling(code: &str) -> bool {
-    ["Throttl", "RequestThrottled", "TooManyRequests", "SlowDown", "RequestLimitExceeded", "OverLimit"]
-        .iter()
-        .any(|start| code.starts_with(start))
+    [
+        "Throttl",
+        "RequestThrottled",
+        "TooManyRequests",
+        "SlowDown",
+        "RequestLimitExceeded",
+        "OverLimit",
+        "OperationAborted",
+    ]
+    .iter()
+    .any(|start| code.starts_with(start))
 }
 
 /// What all requests share.

@@ -6,6 +6,7 @@
 
 mod reader;
 mod redrive;
+mod subscriber;
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -18,6 +19,7 @@ use tracing::level_filters::LevelFilter;
 
 use self::reader::Reader;
 pub use self::redrive::RedriveSettings;
+pub use self::subscriber::{SubscriberSettings, Wanted};
 use crate::access_log::{FormatError, Formats};
 use crate::archive::Archive;
 use crate::batch::{Framing, Limits, PayloadFormat};

@@ -12,7 +12,7 @@ use tracing::info;
 
 use super::event::{Backfill, EventError};
 use super::{Books, Redrive, is_over, working_time};
-use crate::aws::LogEvent;
+use crate::aws::{LogEvent, Range};
 use crate::firehose::{FirehoseEvent, Record};
 use crate::ledger::Standing;
 use crate::retry::Deadline;
@@ -54,7 +54,14 @@ impl Redrive {
         loop {
             let began = Instant::now();
             let pattern = backfill.filter_pattern.as_deref();
-            let page = self.log_groups.page(&backfill.log_group, [start, to], pattern, token.as_deref(), work).await;
+            let range = Range {
+                log_group_name: &backfill.log_group,
+                start_time: start,
+                end_time: to,
+                filter_pattern: pattern,
+                next_token: token.as_deref(),
+            };
+            let page = self.log_groups.page(&range, work).await;
             let page = match page {
                 Ok(page) => page,
                 Err(error) => {

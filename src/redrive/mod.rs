@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 
 use aws_config::{ConfigLoader, SdkConfig};
 use serde_json::{Value, json};
-use thiserror::Error;
 use tracing::{error, info, warn};
 
 pub use self::event::EventError;
@@ -31,13 +30,14 @@ use self::event::{Event, Message};
 use self::keep::Keep;
 use self::lines::{Lines, LinesError};
 use crate::aws::{Aws, Bucket, LogGroups, Queue};
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 use crate::config::{RedriveSettings, Settings, SettingsError};
 use crate::counts::Unit;
 use crate::firehose::FirehoseEvent;
-use crate::forwarder::{self, Forwarder};
+use crate::forwarder::{Forwarder, sdk_config};
 use crate::ledger::Standing;
 use crate::log::Brief;
+use crate::process::StartError;
 use crate::retry::Deadline;
 use crate::summary::Summary;
 
@@ -55,20 +55,6 @@ const KEEP_TIME: Duration = Duration::from_mins(1);
 
 /// Failures of one kind that are logged one by one.
 const MAX_LOGGED: usize = 5;
-
-/// Why the function cannot start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The settings are not valid.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// There is no HTTP client.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// It is not known where a service is.
-    #[error("{0}")]
-    Endpoint(String),
-}
 
 /// What was met, besides what the forwarder counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -145,7 +131,7 @@ impl Redrive {
     ) -> Result<Self, StartError> {
         let (settings, redrive) = settings?;
         let client = Client::new(settings.ca_file.as_deref())?;
-        let sdk = Box::pin(forwarder::connect(&settings, client.clone(), aws)).await;
+        let sdk = Box::pin(sdk_config(settings.request_timeout, client.clone(), aws)).await;
         Self::new(settings, redrive, &client, &sdk).await
     }
 

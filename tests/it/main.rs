@@ -37,6 +37,7 @@ mod samples;
 mod schema;
 mod soak;
 mod start;
+mod subscriber;
 mod tls;
 mod token;
 mod token_crowd;

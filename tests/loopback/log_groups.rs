@@ -1,6 +1,6 @@
-//! CloudWatch Logs, as far as reading goes: `FilterLogEvents`, in its wire protocol (AWS JSON 1.1).
+//! CloudWatch Logs, as far as groups, their events and their subscriptions go, in its wire protocol (AWS JSON 1.1).
 //!
-//! Source: <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>
+//! Source: <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_Operations.html>
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,6 +86,41 @@ impl LogGroups {
         })
     }
 
+    /// Makes a log group with these tags.
+    pub fn make(&self, group: &str, tags: &[(&str, &str)]) {
+        self.rules.with(|state| {
+            state.groups.entry(group.to_owned()).or_default();
+            let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            state.tags.insert(group.to_owned(), tags);
+        });
+    }
+
+    /// Deletes a log group.
+    pub fn delete(&self, group: &str) {
+        self.rules.with(|state| {
+            state.groups.remove(group);
+            state.filters.retain(|(of, _), _| of != group);
+        });
+    }
+
+    /// Subscribes a group as somebody else.
+    pub fn subscribe(&self, group: &str, filter: &str) {
+        let name = filter.to_owned();
+        let filter = json!({"filterName": filter, "filterPattern": "", "destinationArn": "arn:aws:firehose:::other"});
+        self.rules.with(|state| state.filters.insert((group.to_owned(), name), filter));
+    }
+
+    /// Returns all subscription filters: the group, and the filter as it was put.
+    #[must_use]
+    pub fn filters(&self) -> Vec<(String, Value)> {
+        self.rules.with(|state| state.filters.iter().map(|((of, _), filter)| (of.clone(), filter.clone())).collect())
+    }
+
+    /// Takes requests of this operation for one that is not known.
+    pub fn forget(&self, operation: &'static str) {
+        self.rules.with(|state| state.unknown.push(operation));
+    }
+
     /// Ends a page after so many events, and lets a page without events, but with a token, come before each.
     pub fn set_pages(&self, events: usize) {
         self.rules.with(|state| state.page = Some(events));
@@ -128,6 +163,10 @@ struct State {
     written: u64,
     page: Option<usize>,
     tokens: BTreeMap<String, Token>,
+    tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// Subscription filters, by group and name.
+    filters: BTreeMap<(String, String), Value>,
+    unknown: Vec<&'static str>,
 }
 
 /// What a token stands for.
@@ -198,6 +237,71 @@ impl State {
     }
 }
 
+impl State {
+    fn group<'a>(&self, input: &'a Value) -> Result<&'a str, Refusal> {
+        let group = input.get("logGroupName").and_then(Value::as_str).unwrap_or_default();
+        let is_there = self.groups.contains_key(group);
+        is_there.then_some(group).ok_or(("ResourceNotFoundException", "The specified log group does not exist."))
+    }
+
+    /// Groups by name, so many a page: real pages hold up to 1,000.
+    fn list(&self, input: &Value, most: usize) -> Value {
+        let wanted = input.get("logGroupTags").and_then(Value::as_array).cloned().unwrap_or_default();
+        let has = |group: &String, tag: &Value| {
+            let value = self.tags.get(group).and_then(|tags| tags.get(tag["key"].as_str()?));
+            value.is_some_and(|value| tag["values"].as_array().is_some_and(|values| values.contains(&json!(value))))
+        };
+        let after = input.get("nextToken").and_then(Value::as_str).unwrap_or_default();
+        let mut names = self.groups.keys().filter(|group| group.as_str() > after);
+        let mut page = Vec::new();
+        for name in names.by_ref().filter(|group| wanted.iter().all(|tag| has(group, tag))).take(most) {
+            page.push(json!({"logGroupName": name, "logGroupClass": "STANDARD"}));
+        }
+        let last = page.last().map(|group| group["logGroupName"].clone());
+        match last.filter(|_| names.next().is_some()) {
+            Some(last) => json!({"logGroups": page, "nextToken": last}),
+            None => json!({"logGroups": page}),
+        }
+    }
+
+    fn streams(&self, input: &Value) -> Result<Value, Refusal> {
+        let group = self.group(input)?;
+        let last = self.groups.get(group).and_then(|events| events.last_key_value());
+        let streams: Vec<_> =
+            last.map(|((at, _), _)| json!({"logStreamName": "s", "lastEventTimestamp": at})).into_iter().collect();
+        Ok(json!({"logStreams": streams}))
+    }
+
+    fn described(&self, input: &Value) -> Result<Value, Refusal> {
+        let group = self.group(input)?;
+        let prefix = input.get("filterNamePrefix").and_then(Value::as_str).unwrap_or_default();
+        let filters = self.filters.iter().filter(|((of, name), _)| of == group && name.starts_with(prefix));
+        Ok(json!({"subscriptionFilters": filters.map(|(_, filter)| filter).collect::<Vec<_>>()}))
+    }
+
+    fn put_filter(&mut self, input: &Value) -> Result<Value, Refusal> {
+        let group = self.group(input)?.to_owned();
+        let name = input["filterName"].as_str().unwrap_or_default().to_owned();
+        let others = self.filters.keys().filter(|(of, other)| *of == group && *other != name).count();
+        if others >= 5 {
+            return Err(("LimitExceededException", "Resource limit exceeded."));
+        }
+        let mut filter = input.clone();
+        filter.as_object_mut().and_then(|filter| filter.remove("logGroupName"));
+        self.filters.insert((group, name), filter);
+        Ok(Value::Null)
+    }
+
+    fn delete_filter(&mut self, input: &Value) -> Result<Value, Refusal> {
+        let group = self.group(input)?.to_owned();
+        let name = input["filterName"].as_str().unwrap_or_default().to_owned();
+        let removed = self.filters.remove(&(group, name));
+        removed
+            .map(|_| Value::Null)
+            .ok_or(("ResourceNotFoundException", "The specified subscription filter does not exist."))
+    }
+}
+
 impl Rules {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
@@ -219,10 +323,22 @@ impl Service for Rules {
         if request.header("content-type") != Some("application/x-amz-json-1.1") {
             return Answer::aws_error(400, "SerializationException", "");
         }
-        if request.header("x-amz-target") != Some("Logs_20140328.FilterLogEvents") {
-            return Answer::aws_error(400, "UnknownOperationException", "");
-        }
-        match self.with(|state| state.filter(&request.json())) {
+        let operation = request.header("x-amz-target").and_then(|target| target.strip_prefix("Logs_20140328."));
+        let answered = self.with(|state| {
+            let input = request.json();
+            match operation.filter(|operation| !state.unknown.contains(operation)) {
+                Some("FilterLogEvents") => state.filter(&input),
+                Some("ListLogGroups") => Ok(state.list(&input, 40)),
+                Some("DescribeLogGroups") => Ok(state.list(&input, 20)),
+                Some("DescribeLogStreams") => state.streams(&input),
+                Some("DescribeSubscriptionFilters") => state.described(&input),
+                Some("PutSubscriptionFilter") => state.put_filter(&input),
+                Some("DeleteSubscriptionFilter") => state.delete_filter(&input),
+                _ => Err(("UnknownOperationException", "")),
+            }
+        });
+        match answered {
+            Ok(Value::Null) => Answer::status(200).header("content-type", "application/x-amz-json-1.1"),
             Ok(output) => {
                 Answer::status(200).header("content-type", "application/x-amz-json-1.1").body(output.to_string())
             }
