@@ -31,24 +31,27 @@ pub const MARKER: &str = concat!(env!("CARGO_PKG_NAME"), " check");
 
 /// What is asked.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Check {
     /// Lines that are to be explained, and nothing else.
     lines: Option<Vec<String>>,
     /// The log group that they are of.
-    #[serde(default)]
-    log_group: String,
+    log_group: Option<String>,
 }
 
 impl Check {
     /// Reads `{"check":{…}}`. `None` if the payload asks for something else.
+    ///
+    /// # Errors
+    /// If it asks for a check that is not known.
     #[must_use]
-    pub fn parse(payload: &str) -> Option<Self> {
+    pub fn parse(payload: &str) -> Option<Result<Self, serde_json::Error>> {
         #[derive(Deserialize)]
         struct Asked {
-            check: Check,
+            check: Value,
         }
-        serde_json::from_str::<Asked>(payload).ok().map(|asked| asked.check)
+        let asked: Asked = serde_json::from_str(payload).ok()?;
+        Some(serde_json::from_value(asked.check))
     }
 }
 
@@ -123,7 +126,8 @@ impl Forwarder {
     pub async fn check(&self, check: &Check, now: i64, deadline: Deadline) -> (Report, Summary) {
         let start = Instant::now();
         let mut report = Report { version: env!("CARGO_PKG_VERSION"), ..Report::default() };
-        let mut counts = Counts::default();
+        let was_held = self.tokens.is_held();
+        let mut counts = self.tokens.take_counts();
         let settings = self.settings(deadline).await.unwrap_or_else(|error| {
             report.problems.push(error.to_string());
             &self.settings
@@ -135,10 +139,10 @@ impl Forwarder {
             .map(|outline| FormatReport { format: outline.text().to_owned(), variables: outline.variables() })
             .collect();
         if let Some(lines) = &check.lines {
-            report.lines = Some(explain(settings, lines, &check.log_group, now));
+            report.lines = Some(explain(settings, lines, check.log_group.as_deref().unwrap_or_default(), now));
         } else {
-            self.try_parameters(&mut report).await;
-            self.try_token(&mut report, &mut counts, deadline).await;
+            self.try_parameters(&mut report, deadline).await;
+            self.try_token(&mut report, was_held, &mut counts, deadline).await;
             self.try_delivery(&mut report, &mut counts, settings, now, deadline).await;
             self.tokens.hand_over(deadline).await;
         }
@@ -147,8 +151,8 @@ impl Forwarder {
         (report, Summary { counts, took: start.elapsed(), ..Summary::default() })
     }
 
-    async fn try_parameters(&self, report: &mut Report) {
-        match self.tokens.found().await {
+    async fn try_parameters(&self, report: &mut Report, deadline: Deadline) {
+        match self.tokens.found(deadline).await {
             Ok(found) => {
                 for (name, found) in &found {
                     // The function itself makes the token's.
@@ -163,11 +167,10 @@ impl Forwarder {
         }
     }
 
-    async fn try_token(&self, report: &mut Report, counts: &mut Counts, deadline: Deadline) {
+    async fn try_token(&self, report: &mut Report, was_held: bool, counts: &mut Counts, deadline: Deadline) {
         let start = Instant::now();
-        let was_held = self.tokens.is_held();
-        *counts += self.tokens.take_counts();
         let bearer = self.tokens.bearer(deadline).await;
+        // Formats and certificate may have been read with it before.
         let asked = self.tokens.take_counts();
         *counts += asked;
         match bearer {
@@ -304,9 +307,12 @@ mod tests {
 
     #[test]
     fn a_check_is_told_from_all_else() {
-        assert!(Check::parse(r#"{"check":{}}"#).is_some_and(|check| check.lines.is_none()));
-        assert!(Check::parse(r#"{"check":{"lines":[],"logGroup":"g"}}"#).is_some_and(|check| check.lines.is_some()));
-        for other in ["{}", "[]", r#"{"Records":[]}"#, r#"{"check":7}"#] {
+        let lines = |payload: &str| Check::parse(payload).map(|check| check.map(|check| check.lines).ok());
+        assert_eq!(lines(r#"{"check":{}}"#), Some(Some(None)));
+        assert_eq!(lines(r#"{"check":{"lines":[],"logGroup":null}}"#), Some(Some(Some(vec![]))));
+        // What is mistyped must not deliver anything.
+        assert_eq!((lines(r#"{"check":{"line":["x"]}}"#), lines(r#"{"check":7}"#)), (Some(None), Some(None)));
+        for other in ["{}", "[]", r#"{"Records":[]}"#] {
             assert!(Check::parse(other).is_none(), "{other}");
         }
     }

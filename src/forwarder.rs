@@ -20,7 +20,7 @@ use crate::counts::{Counts, Unit};
 use crate::delivery::{Delivery, Invocation, Outcome};
 use crate::firehose::{FirehoseEvent, FirehoseResponse};
 use crate::intake::Intake;
-use crate::ledger::{Ledger, Standing};
+use crate::ledger::{Ledger, Standings};
 use crate::retry::Deadline;
 use crate::subscription::Buffers;
 use crate::summary::Summary;
@@ -92,12 +92,7 @@ impl Forwarder {
     }
 
     /// Takes every line of records that have come before to the API, and says how each record stands.
-    pub async fn take_again(
-        &self,
-        event: &FirehoseEvent<'_>,
-        now: i64,
-        deadline: Deadline,
-    ) -> (Vec<Standing>, Summary) {
+    pub async fn take_again(&self, event: &FirehoseEvent<'_>, now: i64, deadline: Deadline) -> (Standings, Summary) {
         self.take(event, now, deadline, Intake::standings).await
     }
 

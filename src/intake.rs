@@ -22,7 +22,7 @@ use crate::firehose::{FirehoseEvent, FirehoseResponse, Record};
 use crate::head::{Head, Origin, Share, valid_timestamp};
 use crate::ids::Ids;
 use crate::json::{self, Str};
-use crate::ledger::{Ledger, Standing};
+use crate::ledger::{Ledger, Standings};
 use crate::line::{Line, Read, Reader};
 use crate::selection::Fate;
 use crate::subscription::{self, Buffers, Content, Envelopes, Events, Lines};
@@ -199,7 +199,7 @@ impl<'a> Intake<'a> {
 
     /// Closes the books where no answer has to be made: says how each record stands.
     #[must_use]
-    pub fn standings(self) -> (Vec<Standing>, Counts) {
+    pub fn standings(self) -> (Standings, Counts) {
         self.taken.ledger.standings()
     }
 

@@ -13,6 +13,9 @@ use crate::head::Share;
 use crate::log::Brief;
 use crate::subscription::DecodeError;
 
+/// Events of a body that an API refuses one by one before the rest is given up: it refuses more than a poison event.
+pub const MAX_POISON_EVENTS: usize = 16;
+
 /// Failures of one kind that are logged one by one. The others are counted in one line.
 const MAX_LOGGED: usize = 3;
 
@@ -48,6 +51,15 @@ pub enum Standing {
     Open,
     /// It will not be delivered if it is sent again, and why.
     Hopeless(String),
+}
+
+/// How the records of an event stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standings {
+    /// One for each record, in their order.
+    pub records: Vec<Standing>,
+    /// Lines that were delivered, whatever became of the others of their records.
+    pub lines_delivered: usize,
 }
 
 /// The books of one invocation.
@@ -288,12 +300,14 @@ impl<'a> Ledger<'a> {
 
     /// Closes the books where no answer has to be made: says how each record stands.
     #[must_use]
-    pub fn standings(mut self) -> (Vec<Standing>, Counts) {
+    pub fn standings(mut self) -> (Standings, Counts) {
         self.close();
+        let delivered = |account: &Account| account.accepted - account.excluded - account.sampled_out;
+        let lines_delivered = self.accounts.iter().map(delivered).sum();
         let standings: Vec<_> = self.accounts.into_iter().map(Account::standing).collect();
         self.counts.records_dropped = standings.iter().filter(|standing| **standing == Standing::Done).count();
         self.counts.records_failed = standings.len() - self.counts.records_dropped;
-        (standings, self.counts)
+        (Standings { records: standings, lines_delivered }, self.counts)
     }
 
     /// Adds the lines up.
@@ -340,7 +354,9 @@ impl Account {
         if self.is_done() {
             return Standing::Done;
         }
-        let is_hopeless = self.unreadable || !self.unread && self.accepted + self.hopeless == self.read;
+        // Of one that holds more poison than is told one by one, the rest is never tried.
+        let is_poison = self.hopeless >= MAX_POISON_EVENTS || self.accepted + self.hopeless == self.read;
+        let is_hopeless = self.unreadable || !self.unread && is_poison;
         match self.reason {
             Some(reason) if is_hopeless => Standing::Hopeless(reason),
             _ => Standing::Open,
@@ -424,14 +440,14 @@ mod tests {
         ledger.unread(4);
         ledger.unreadable(5, &DecodeError::Gzip);
         ledger.broken(6);
-        let (standings, counts) = ledger.standings();
+        let (Standings { records: standings, lines_delivered }, counts) = ledger.standings();
         let hopeless = |reason: &str| Standing::Hopeless(reason.to_owned());
         let unreadable = hopeless(&DecodeError::Gzip.to_string());
         let open = Standing::Open;
         let expected = [Standing::Done, open.clone(), hopeless("no"), open.clone(), open.clone(), unreadable, open];
         assert_eq!(standings, expected);
         assert_eq!((counts.records_dropped, counts.records_failed), (1, 6));
-        assert_eq!((counts.lines_delivered, counts.lines_failed), (1, 6));
+        assert_eq!((counts.lines_delivered, counts.lines_failed, lines_delivered), (1, 6, 1));
     }
 
     #[test]

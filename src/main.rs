@@ -68,6 +68,7 @@ async fn handle(forwarder: &Forwarder, log: &Log, event: LambdaEvent<Box<RawValu
         Ok(records) => records,
         Err(error) => {
             let check = Check::parse(payload).ok_or_else(|| refuse_event(&error))?;
+            let check = check.map_err(|error| refuse_check(&error))?;
             return Ok(Answer::Check(Box::new(Box::pin(self::check(forwarder, &check, now, deadline)).await)));
         }
     };
@@ -90,6 +91,12 @@ async fn check(forwarder: &Forwarder, check: &Check, now: u64, deadline: Deadlin
     info!(ok = report.ok, problems = report.problems.len(), "checked");
     write_out(format!("{}\n", forwarder.metrics(&summary, now, report.metrics())).as_bytes());
     report
+}
+
+fn refuse_check(error: &serde_json::Error) -> Diagnostic {
+    error!(reason = %error, "check refused");
+    let error_message = format!("no check that is known: {error}");
+    Diagnostic { error_type: "NotACheck".to_owned(), error_message }
 }
 
 fn refuse_event(error: &EventError) -> Diagnostic {

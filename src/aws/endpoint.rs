@@ -22,12 +22,16 @@ pub(super) struct Service {
 }
 
 /// Returns the endpoint that the environment or the profile names, if one does.
-pub(super) fn configured(sdk: &SdkConfig, service: &Service) -> Option<Url> {
+///
+/// # Errors
+/// If what it names is no URL.
+pub(super) fn configured(sdk: &SdkConfig, service: &Service) -> Result<Option<Url>, String> {
     let key =
         ServiceConfigKey::builder().service_id(service.id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok();
     let own = key.and_then(|key| sdk.service_config()?.load_config(key));
-    let url = own.or_else(|| sdk.endpoint_url().map(str::to_owned))?;
-    Url::parse(&url).ok()
+    let Some(url) = own.or_else(|| sdk.endpoint_url().map(str::to_owned)) else { return Ok(None) };
+    let url = Url::parse(&url).map_err(|error| format!("the endpoint of {} is no URL: {error}", service.id))?;
+    Ok(Some(url))
 }
 
 /// Returns the endpoint of the region, as the SDK knows it of a service whose hosts are named like those of all others.
@@ -43,6 +47,8 @@ pub(super) async fn of_region(sdk: &SdkConfig, service: &Service) -> Option<Url>
     let endpoint = DefaultResolver::new().resolve_endpoint(&params).await.ok()?;
     let rest = endpoint.url().strip_prefix("https://ssm")?;
     let (fips, rest) = rest.split_once('.')?;
+    // In GovCloud every endpoint but those of S3 is one.
+    let fips = if is_s3 && sdk.use_fips().unwrap_or(false) { "-fips" } else { fips };
     let dual = if is_s3 && is_dual { ".dualstack" } else { "" };
     Url::parse(&format!("https://{}{fips}{dual}.{rest}", service.host)).ok()
 }
@@ -64,6 +70,7 @@ mod tests {
             ("cn-north-1", false, false, &S3, "https://s3.cn-north-1.amazonaws.com.cn/"),
             ("us-gov-west-1", false, false, &SQS, "https://sqs.us-gov-west-1.amazonaws.com/"),
             ("us-east-1", true, false, &SQS, "https://sqs-fips.us-east-1.amazonaws.com/"),
+            ("us-gov-west-1", true, false, &S3, "https://s3-fips.us-gov-west-1.amazonaws.com/"),
             ("us-east-1", true, false, &S3, "https://s3-fips.us-east-1.amazonaws.com/"),
             ("eu-west-1", false, true, &SQS, "https://sqs.eu-west-1.api.aws/"),
             ("eu-west-1", false, true, &S3, "https://s3.dualstack.eu-west-1.amazonaws.com/"),
@@ -77,7 +84,8 @@ mod tests {
     #[test]
     fn an_endpoint_that_is_set_is_taken() {
         let sdk = SdkConfig::builder().endpoint_url("http://127.0.0.1:4566").build();
-        assert_eq!(configured(&sdk, &SQS).expect("an endpoint").as_str(), "http://127.0.0.1:4566/");
-        assert_eq!(configured(&SdkConfig::builder().build(), &SQS), None);
+        assert_eq!(configured(&sdk, &SQS).expect("a URL").expect("an endpoint").as_str(), "http://127.0.0.1:4566/");
+        assert_eq!(configured(&SdkConfig::builder().build(), &SQS), Ok(None));
+        assert!(configured(&SdkConfig::builder().endpoint_url("localhost").build(), &SQS).is_err());
     }
 }

@@ -93,7 +93,7 @@ impl LogGroups {
     /// # Errors
     /// If it is not known where that is.
     pub async fn new(aws: Aws, sdk: &SdkConfig) -> Result<Self, String> {
-        let url = match endpoint::configured(sdk, &LOGS) {
+        let url = match endpoint::configured(sdk, &LOGS)? {
             Some(url) => url,
             None => endpoint::of_region(sdk, &LOGS).await.ok_or("AWS_REGION is not set")?,
         };

@@ -35,6 +35,9 @@ pub use self::sqs::Queue;
 use crate::client::{Answer, BodyError, Client, Reuse, SendError};
 use crate::retry::{self, Deadline};
 
+/// How much longer than the settings say a request may take for each megabyte that it carries.
+const SECOND_A_MEGABYTE: Duration = Duration::from_secs(1);
+
 /// Attempts of one request.
 const MAX_ATTEMPTS: usize = 5;
 
@@ -168,7 +171,8 @@ impl Aws {
 
     async fn fetch_once(&self, call: &Call, limit: usize, deadline: Deadline) -> Result<Bytes, AwsError> {
         let answer = self.send(call, Reuse::Any, deadline).await?;
-        read(call.action, answer, limit, self.timeout).await
+        let timeout = deadline.allows(self.timeout, Instant::now()).unwrap_or_default();
+        read(call.action, answer, limit, timeout).await
     }
 
     /// Makes attempts until one succeeds, or is refused for good.
@@ -197,7 +201,8 @@ impl Aws {
     async fn send(&self, call: &Call, reuse: Reuse, deadline: Deadline) -> Result<Answer, AwsError> {
         let action = call.action;
         let request = self.sign(call).await.map_err(|reason| AwsError::Unsigned { action, reason })?;
-        let timeout = deadline.allows(self.timeout, Instant::now()).ok_or(AwsError::Deadline { action })?;
+        let longest = self.timeout + SECOND_A_MEGABYTE * u32::try_from(call.body.len() >> 20).unwrap_or(u32::MAX);
+        let timeout = deadline.allows(longest, Instant::now()).ok_or(AwsError::Deadline { action })?;
         let sent = self.client.send(request, timeout, reuse).await;
         let answer = sent.map_err(|error| AwsError::Unreachable { action, error })?;
         if answer.status.is_success() {
@@ -205,7 +210,7 @@ impl Aws {
         }
         let status = answer.status;
         let header = answer.headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok()).map(str::to_owned);
-        let body = read(action, answer, MAX_ERROR_BYTES, self.timeout).await.unwrap_or_default();
+        let body = read(action, answer, MAX_ERROR_BYTES, timeout).await.unwrap_or_default();
         let code = header.or_else(|| json_code(&body)).or_else(|| s3::error_code(&body)).unwrap_or_default();
         Err(AwsError::Refused { action, status, code: short_code(&code).to_owned() })
     }

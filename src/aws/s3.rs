@@ -3,11 +3,12 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use aws_config::SdkConfig;
 use aws_smithy_xml::decode::{Document, ScopedDecoder, try_data};
 use bytes::Bytes;
-use http::header::{IF_MATCH, RANGE};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MATCH, RANGE, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -15,6 +16,8 @@ use super::endpoint::{self, Service};
 use super::{Aws, AwsError, Call};
 use crate::client::{Answer, Reuse};
 use crate::retry::Deadline;
+
+const GET: &str = "s3:GetObject";
 
 const S3: Service = Service { id: "S3", host: "s3" };
 
@@ -24,10 +27,10 @@ const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').
 /// The same in a query.
 const QUERY: &AsciiSet = &KEY.add(b'/');
 
-/// Most of an answer that lists keys: a thousand of a kilobyte, every character of three.
-const MAX_LIST_BYTES: usize = 8 << 20;
+/// Most of an answer, which may list keys: a thousand of a kilobyte, every character of three.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
 
-/// How often the reading of an object goes on over a new connection.
+/// How often in a row the reading of an object goes on over a new connection, with nothing read in between.
 const MAX_REOPENED: usize = 10;
 
 /// A bucket.
@@ -44,7 +47,7 @@ impl Bucket {
     /// # Errors
     /// If it is not known where S3 is.
     pub async fn new(aws: Aws, sdk: &SdkConfig, name: &str) -> Result<Self, String> {
-        let (url, in_path) = match endpoint::configured(sdk, &S3) {
+        let (url, in_path) = match endpoint::configured(sdk, &S3)? {
             Some(url) => (url, true),
             // A wildcard certificate has no name with a dot.
             None => (endpoint::of_region(sdk, &S3).await.ok_or("AWS_REGION is not set")?, name.contains('.')),
@@ -69,8 +72,16 @@ impl Bucket {
     /// # Errors
     /// If it cannot be read.
     pub async fn get(&self, key: &str, deadline: Deadline) -> Result<Option<Object<'_>>, AwsError> {
-        let mut object =
-            Object { bucket: self, key: key.to_owned(), etag: None, answer: None, read: 0, skip: 0, reopened: 0 };
+        let mut object = Object {
+            bucket: self,
+            key: key.to_owned(),
+            etag: None,
+            bytes: None,
+            answer: None,
+            read: 0,
+            skip: 0,
+            reopened: 0,
+        };
         match object.open(deadline).await {
             Ok(()) => Ok(Some(object)),
             Err(error) if error.is_not_found() => Ok(None),
@@ -84,18 +95,20 @@ impl Bucket {
     /// If it may not have been written.
     pub async fn put(&self, key: &str, body: Bytes, deadline: Deadline) -> Result<(), AwsError> {
         let call = self.call("s3:PutObject", Method::PUT, &encode(key), body)?;
-        self.aws.fetch(&call, MAX_LIST_BYTES, deadline).await.map(drop)
+        self.aws.fetch(&call, MAX_ANSWER_BYTES, deadline).await.map(drop)
     }
 
-    /// Deletes an object. One that is gone is deleted.
+    /// Deletes an object, unless its content is another by now; returns whether it is gone.
     ///
     /// # Errors
     /// If it may still be there.
-    pub async fn delete(&self, key: &str, deadline: Deadline) -> Result<(), AwsError> {
-        let call = self.call("s3:DeleteObject", Method::DELETE, &encode(key), Bytes::new())?;
-        match self.aws.fetch(&call, MAX_LIST_BYTES, deadline).await {
+    pub async fn delete(&self, key: &str, etag: Option<&HeaderValue>, deadline: Deadline) -> Result<bool, AwsError> {
+        let mut call = self.call("s3:DeleteObject", Method::DELETE, &encode(key), Bytes::new())?;
+        call.headers.extend(etag.map(|etag| (IF_MATCH.as_str(), etag.clone())));
+        match self.aws.fetch(&call, MAX_ANSWER_BYTES, deadline).await {
+            Err(AwsError::Refused { status: StatusCode::PRECONDITION_FAILED, .. }) => Ok(false),
             Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 
@@ -108,7 +121,7 @@ impl Bucket {
         let [prefix, after] = [prefix, after].map(|text| utf8_percent_encode(text, QUERY));
         let query = format!("?encoding-type=url&list-type=2&prefix={prefix}&start-after={after}");
         let call = self.call(action, Method::GET, &query, Bytes::new())?;
-        let body = self.aws.fetch(&call, MAX_LIST_BYTES, deadline).await?;
+        let body = self.aws.fetch(&call, MAX_ANSWER_BYTES, deadline).await?;
         parse_list(&body).map_err(|reason| AwsError::Unreadable { action, reason })
     }
 }
@@ -119,6 +132,8 @@ pub struct Object<'a> {
     bucket: &'a Bucket,
     key: String,
     etag: Option<HeaderValue>,
+    /// Its size, where that is told.
+    bytes: Option<u64>,
     answer: Option<Answer>,
     /// Bytes that were handed out.
     read: u64,
@@ -128,20 +143,40 @@ pub struct Object<'a> {
 }
 
 impl Object<'_> {
+    /// Returns what tells this content from another.
+    #[must_use]
+    pub fn etag(&self) -> Option<HeaderValue> {
+        self.etag.clone()
+    }
+
+    /// Returns the size in bytes, as far as it is known.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.unwrap_or_default()
+    }
+
     /// Sends the request for what is still to be read.
     async fn open(&mut self, deadline: Deadline) -> Result<(), AwsError> {
         let Self { bucket, key, etag, read, .. } = &*self;
-        let mut call = bucket.call("s3:GetObject", Method::GET, &encode(key), Bytes::new())?;
+        let mut call = bucket.call(GET, Method::GET, &encode(key), Bytes::new())?;
         if *read > 0 {
             let range = HeaderValue::try_from(format!("bytes={read}-")).expect("digits are header text");
             call.headers.push((RANGE.as_str(), range));
             call.headers.extend(etag.clone().map(|etag| (IF_MATCH.as_str(), etag)));
         }
         let reuse = if *read > 0 { Reuse::None } else { Reuse::Any };
-        let answer =
-            bucket.aws.retried(call.action, deadline, async || bucket.aws.send(&call, reuse, deadline).await).await?;
+        let answer = bucket.aws.retried(GET, deadline, async || bucket.aws.send(&call, reuse, deadline).await).await?;
+        let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        let length: Option<u64> = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        // Cut short, an answer that does not tell its end would look whole.
+        if !answer.has_body() || length.is_none() && header(TRANSFER_ENCODING).is_none() {
+            return Err(unreadable("it does not tell how long it is"));
+        }
         self.skip = if answer.status == StatusCode::PARTIAL_CONTENT { 0 } else { self.read };
-        self.etag = answer.headers.get("etag").cloned();
+        if self.read == 0 {
+            self.bytes = length;
+            self.etag = answer.headers.get(ETAG).cloned();
+        }
         self.answer = Some(answer);
         Ok(())
     }
@@ -152,10 +187,11 @@ impl Object<'_> {
     /// If the rest cannot be read.
     pub async fn next(&mut self, deadline: Deadline) -> Result<Option<Bytes>, AwsError> {
         loop {
+            let Some(timeout) = deadline.allows(self.bucket.aws.timeout, Instant::now()) else {
+                return Err(AwsError::Deadline { action: GET });
+            };
             let answer = self.answer.as_mut().expect("an object is open");
-            let next = tokio::time::timeout(self.bucket.aws.timeout, answer.next()).await;
-            let reason = match next {
-                Ok(Ok(None)) => return Ok(None),
+            let reason = match tokio::time::timeout(timeout, answer.next()).await {
                 Ok(Ok(Some(mut bytes))) => {
                     let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
                     self.skip -= skipped as u64;
@@ -164,18 +200,28 @@ impl Object<'_> {
                     if bytes.is_empty() {
                         continue;
                     }
+                    self.reopened = 0;
                     return Ok(Some(bytes));
                 }
+                Ok(Ok(None)) if self.bytes.is_none_or(|bytes| bytes == self.read) => return Ok(None),
+                Ok(Ok(None)) => "it is shorter than it says".to_owned(),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "it does not go on in time".to_owned(),
             };
             if self.reopened == MAX_REOPENED {
-                return Err(AwsError::Unreadable { action: "s3:GetObject", reason });
+                return Err(unreadable(&reason));
             }
             self.reopened += 1;
+            if self.bytes == Some(self.read) {
+                return Ok(None);
+            }
             self.open(deadline).await?;
         }
     }
+}
+
+fn unreadable(reason: &str) -> AwsError {
+    AwsError::Unreadable { action: GET, reason: reason.to_owned() }
 }
 
 fn encode(key: &str) -> String {

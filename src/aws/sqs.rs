@@ -32,13 +32,19 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The queue of this URL. It is asked where the environment says that SQS is, else where its URL is.
+    /// The queue of this URL. It is asked where the environment says that SQS is, else at the Region's endpoint if that is to be one
+    /// for FIPS or dual stack, else where its URL is.
     ///
     /// # Errors
-    /// If the URL has no host.
-    pub fn new(aws: Aws, sdk: &SdkConfig, url: &str) -> Result<Self, String> {
+    /// If it is not known where that is.
+    pub async fn new(aws: Aws, sdk: &SdkConfig, url: &str) -> Result<Self, String> {
         let own = Url::parse(url).map_err(|error| error.to_string())?;
-        let mut endpoint = endpoint::configured(sdk, &SQS).unwrap_or(own);
+        let is_special = sdk.use_fips().unwrap_or(false) || sdk.use_dual_stack().unwrap_or(false);
+        let mut endpoint = match endpoint::configured(sdk, &SQS)? {
+            Some(endpoint) => endpoint,
+            None if is_special => endpoint::of_region(sdk, &SQS).await.ok_or("AWS_REGION is not set")?,
+            None => own,
+        };
         endpoint.set_path("/");
         endpoint.set_query(None);
         let uri = Uri::try_from(endpoint.as_str()).map_err(|error| error.to_string())?;

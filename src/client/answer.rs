@@ -74,6 +74,12 @@ impl Answer {
         Ok(())
     }
 
+    /// Returns whether the body can be read: not that of an odd answer.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// Reads what comes next of the body; `None` at its end. What the library will not read of an odd answer says nothing.
     ///
     /// # Errors

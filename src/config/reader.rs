@@ -364,6 +364,10 @@ fn shown(variable: &str, value: &str) -> Value {
             let fields: Map<String, Value> = serde_json::from_str(value).unwrap_or_default();
             names(fields.into_iter().map(|(name, _)| name).collect())
         }
+        "EXCLUDE" => {
+            let variable = |rule: &str| rule.split_once('=').map(|(variable, _)| variable.trim().to_owned());
+            names(value.lines().filter_map(variable).collect())
+        }
         "EVENT_TEMPLATE" | "BODY_TEMPLATE" => true.into(),
         _ => value.into(),
     }

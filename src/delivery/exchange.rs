@@ -52,6 +52,9 @@ pub(super) enum Met {
     Again(DeliveryError, Option<Duration>),
 }
 
+/// Shortest value of a header that is looked for in what an API says.
+const MIN_SECRET: usize = 6;
+
 impl Delivery {
     pub(super) fn request(&self, body: Bytes, key: &str, bearer: &Bearer) -> Request<Bytes> {
         let mut request = Request::new(body);
@@ -186,7 +189,12 @@ impl Delivery {
         let start = String::from_utf8_lossy(&start);
         let secret = bearer.expose();
         // It may repeat what it was sent.
-        let start = if secret.is_empty() { start } else { start.replace(secret, REDACTED).into() };
+        let mut start = start.into_owned();
+        let own = self.settings.headers.iter().filter_map(|(_, value)| value.to_str().ok());
+        // A short value says nothing, and would be found everywhere.
+        for sent in own.chain([secret]).filter(|sent| sent.len() >= MIN_SECRET) {
+            start = start.replace(sent, REDACTED);
+        }
         self.redactor.text(start.trim()).chars().take(MAX_SAID).collect()
     }
 }

@@ -19,11 +19,11 @@ pub struct Invocation {
     /// Why no batch can have a token any more.
     no_token: RefCell<Option<DeliveryError>>,
     counts: Cell<Counts>,
-    /// Failures that were logged one by one.
     /// The status of the last answer.
     pub(super) last_status: Cell<Option<u16>>,
     /// Why the first events that were not delivered were not.
     pub(super) first_failure: RefCell<Option<String>>,
+    /// Failures that were logged one by one.
     pub(super) failures_logged: Cell<usize>,
     /// Attempts after the first that were logged one by one.
     pub(super) retries_logged: Cell<usize>,

@@ -35,6 +35,7 @@ use crate::batch::Batch;
 use crate::client::{Client, Reuse, SendError};
 use crate::compress::{gzip, zstd};
 use crate::counts::Counts;
+use crate::ledger::MAX_POISON_EVENTS;
 use crate::log::Brief;
 use crate::redact::Redactor;
 use crate::retry::{self, Deadline};
@@ -42,9 +43,6 @@ use crate::token::{TokenError, Tokens};
 
 /// The header that lets the API recognise a batch that comes again.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// Events that are refused one by one until the rest of their batch fails: the API refuses more than a poison event.
-const MAX_POISON_EVENTS: usize = 16;
 
 /// Failures of one invocation that are logged one by one; all are counted.
 const MAX_FAILURES_LOGGED: usize = 6;
@@ -409,7 +407,7 @@ impl Delivery {
 pub struct Outcome {
     /// Events that the API has accepted.
     pub accepted: Vec<Range<usize>>,
-    /// Events that it will never take, each by itself, and what it said.
+    /// Events that it will never take, and what it said: refused one by one, or in a body of which it does not say which it refuses.
     pub refused: Vec<(Range<usize>, String)>,
 }
 

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use super::event::{Backfill, EventError};
-use super::{Books, Redrive, is_over, working_time};
-use crate::aws::{LogEvent, Range};
+use super::{Books, Redrive};
+use crate::aws::{AwsError, LogEvent, Range};
 use crate::firehose::{FirehoseEvent, Record};
 use crate::ledger::Standing;
+use crate::log::Brief;
 use crate::retry::Deadline;
 
 /// Time that a page takes at least: people share the account's few requests a second.
@@ -39,57 +40,57 @@ impl Redrive {
         if self.own_log_group.as_deref() == Some(&backfill.log_group) {
             return Err(EventError::OwnLogGroup);
         }
-        let work = working_time(deadline);
         let (mut delivered, mut failed) = (0, 0);
         let answer = |delivered: usize, failed: usize, next: Option<i64>, problem: Option<String>| {
             let next = next.and_then(|next| jiff::Timestamp::from_millisecond(next).ok());
             let next = next.map(|next| format!("{next:.3}"));
-            info!(log_group = %backfill.log_group, delivered, failed, "backfill");
+            info!(log_group = %Brief(&backfill.log_group), delivered, failed, "backfill");
             match problem {
                 Some(problem) => json!({"delivered": delivered, "failed": failed, "next": next, "problem": problem}),
                 None => json!({"delivered": delivered, "failed": failed, "next": next}),
             }
         };
+        let refused =
+            |failed: usize| (failed > 0).then(|| "some events were not accepted: the log names them".to_owned());
         let (start, mut token) = (from, None);
         loop {
             let began = Instant::now();
-            let pattern = backfill.filter_pattern.as_deref();
             let range = Range {
                 log_group_name: &backfill.log_group,
                 start_time: start,
                 end_time: to,
-                filter_pattern: pattern,
+                filter_pattern: backfill.filter_pattern.as_deref(),
                 next_token: token.as_deref(),
             };
-            let page = self.log_groups.page(&range, work).await;
-            let page = match page {
+            let page = match self.log_groups.page(&range, deadline).await {
                 Ok(page) => page,
+                Err(AwsError::Deadline { .. }) => return Ok(answer(delivered, failed, Some(from), refused(failed))),
                 Err(error) => {
                     books.fault(&backfill.log_group, &error, "backfill ended early");
                     return Ok(answer(delivered, failed, Some(from), Some(error.to_string())));
                 }
             };
-            let first = page.events.iter().map(|event| event.timestamp).min();
-            let last = page.events.iter().map(|event| event.timestamp).max();
+            let times = || page.events.iter().map(|event| event.timestamp);
+            let (first, last) = (times().min(), times().max());
             let records = records(&page.events, account, &backfill.log_group);
-            let (standings, summary) = self.forwarder.take_again(&FirehoseEvent { records }, now, work).await;
+            let (standings, summary) = self.forwarder.take_again(&FirehoseEvent { records }, now, deadline).await;
             books.summary += summary;
-            delivered += summary.counts.lines - summary.counts.lines_failed;
-            failed += summary.counts.lines_failed;
-            if standings.contains(&Standing::Open) {
-                let problem = "some events were not accepted: see the log".to_owned();
-                return Ok(answer(delivered, failed, first.or(Some(from)), Some(problem)));
+            let counts = summary.counts;
+            delivered += standings.lines_delivered;
+            failed += counts.lines - standings.lines_delivered - counts.lines_excluded - counts.lines_sampled_out;
+            if standings.records.contains(&Standing::Open) {
+                return Ok(answer(delivered, failed, first.or(Some(from)), refused(failed)));
             }
             // An event of the same millisecond may be on the next page.
             from = last.unwrap_or(from);
             token = page.next;
             if token.is_none() {
-                return Ok(answer(delivered, failed, None, None));
+                return Ok(answer(delivered, failed, None, refused(failed)));
             }
-            if is_over(work) {
-                return Ok(answer(delivered, failed, Some(from), None));
-            }
-            tokio::time::sleep_until((began + PAGE_TIME).into()).await;
+            let Some(next) = deadline.after(PAGE_TIME.saturating_sub(began.elapsed()), Instant::now()) else {
+                return Ok(answer(delivered, failed, Some(from), refused(failed)));
+            };
+            tokio::time::sleep_until(next.into()).await;
         }
     }
 }

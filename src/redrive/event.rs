@@ -31,7 +31,7 @@ pub enum EventError {
         parked: String,
     },
     /// The times of a backfill are none.
-    #[error("`from` and `to` of a backfill are times such as 2026-11-21T18:59:00Z, the first before the second")]
+    #[error("`from` and `to` of a backfill are times such as 2026-11-21T18:59:00Z, the first not after the second")]
     Times,
     /// The log group of a backfill is one of a forwarder's own.
     #[error("that is the log group of this function: a log that feeds itself never ends")]

@@ -18,6 +18,9 @@ use crate::retry::Deadline;
 /// Size of a piece from which on it is written, in bytes.
 const PIECE_BYTES: usize = 8 << 20;
 
+/// Most of the name of an object that is kept: a key has 1,024 bytes at most, and folder, mark and digest take some.
+const MAX_NAME_BYTES: usize = 900;
+
 /// What a name of ours ends with before 16 hex digits.
 const MARKS: [&str; 2] = ["-left-", "-parked-"];
 
@@ -43,6 +46,7 @@ impl<'a> Keep<'a> {
 
     fn new(bucket: &'a Bucket, key: &str, from: &str, to: &str, mark: &str) -> Self {
         let name = own_name(key.strip_prefix(from).unwrap_or(key));
+        let name = name.get(..name.floor_char_boundary(MAX_NAME_BYTES)).unwrap_or(name);
         Self { bucket, stem: format!("{to}{name}{mark}"), text: Vec::new(), lines: 0 }
     }
 

@@ -19,12 +19,16 @@ use crate::json::{Cursor, JsonError, Kind, write_string};
 /// Why a line goes that holds no record.
 pub(super) const NOT_FIREHOSE: &str = "not a line of Firehose: no JSON object with `rawData`";
 
+/// Most bytes of a line that are parked as one: as JSON they may be several times as many, and have to be read again.
+const WRAPPED_BYTES: usize = 1 << 20;
+
 /// What a parked line says of itself.
 const REASON: &str = "parkedReason";
 
-/// Returns the line that was parked as a whole, if this is such a line; else the line itself.
-pub(super) fn unwrap(line: Vec<u8>) -> Vec<u8> {
+/// Returns what a line was before it was parked as it stood; any other is what it is.
+pub(super) fn as_it_came(line: Vec<u8>) -> Vec<u8> {
     #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Parked {
         line: String,
         #[serde(rename = "lineBase64")]
@@ -64,14 +68,15 @@ fn parse(line: &str, id: String) -> Result<Option<Record<'_>>, JsonError> {
     Ok((record.data.is_some() && cursor.at_end()).then_some(record))
 }
 
-/// Writes a line for what is parked.
-pub(super) fn park(line: &[u8], reason: &str) -> Vec<u8> {
-    match std::str::from_utf8(line) {
-        Ok(text) if record(line, String::new()).is_some() => {
-            with_reason(text, reason).unwrap_or_else(|_| wrap(line, reason))
-        }
-        _ => wrap(line, reason),
+/// Writes the lines for a line that is parked: one, unless it is very long and none of Firehose's.
+pub(super) fn park(line: &[u8], reason: &str) -> Vec<Vec<u8>> {
+    if let Ok(text) = std::str::from_utf8(line)
+        && record(line, String::new()).is_some()
+        && let Ok(parked) = with_reason(text, reason)
+    {
+        return vec![parked];
     }
+    line.chunks(WRAPPED_BYTES).map(|piece| wrap(piece, reason)).collect()
 }
 
 /// Writes the members of an object as they are, and the reason behind them.
@@ -136,6 +141,7 @@ mod tests {
 
     #[test]
     fn a_parked_line_is_a_line_and_says_why_once() {
+        let park = |line: &[u8], reason| super::park(line, reason).concat();
         let parked = park(br#"{"rawData":"eA==","attemptsMade":1}"#, "no \"gzip\"");
         assert_eq!(parked, br#"{"rawData":"eA==","attemptsMade":1,"parkedReason":"no \"gzip\""}"#);
         assert_eq!(park(&parked, "else"), br#"{"rawData":"eA==","attemptsMade":1,"parkedReason":"else"}"#);
@@ -144,11 +150,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_line_is_it_comes_back_from_where_it_is_parked(line in prop::collection::vec(any::<u8>(), 0..40), reason in ".*") {
-            let parked = park(&line, &reason);
+        fn whatever_a_line_is_it_comes_back_from_where_it_is_parked(line in prop::collection::vec(any::<u8>(), 1..40), reason in ".*") {
+            let parked = park(&line, &reason).concat();
             let value: Value = serde_json::from_slice(&parked).expect("JSON");
             prop_assert_eq!(value[REASON].as_str(), Some(reason.as_str()));
-            prop_assert_eq!(unwrap(parked), line);
+            prop_assert_eq!(as_it_came(parked), line);
         }
     }
 }

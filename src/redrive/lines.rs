@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Write;
 
+use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use thiserror::Error;
 
@@ -12,8 +13,14 @@ use crate::retry::Deadline;
 /// What is inflated at once: whatever it is, 8 KiB of deflate are 8 MiB at most.
 const INFLATED_AT_ONCE: usize = 8 << 10;
 
-/// Longest line: one of Firehose is 1.4 MB at most, a record of 1,000 KiB in base64.
+/// Longest line: one of Firehose is 1.4 MB at most, a record of 1,000 KiB in base64; parked, it may be several times that.
 const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// What a longer one is cut into: it is none of Firehose's.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What a line takes in memory beside its bytes, about.
+const LINE_OVERHEAD: usize = 256;
 
 /// Why the lines of an object cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,11 +29,8 @@ pub(super) enum LinesError {
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// The object is gzip, and damaged.
-    #[error("the object's gzip data is damaged or cut short")]
+    #[error("the object's gzip data is damaged or cut short: mend it, or take it out of the way")]
     Gzip,
-    /// The object is none of Firehose's.
-    #[error("a line of the object is longer than {MAX_LINE_BYTES} bytes")]
-    TooLong,
 }
 
 /// An object, line by line.
@@ -40,6 +44,8 @@ pub(super) struct Lines<'a> {
 #[derive(Default)]
 struct Text {
     encoding: Encoding,
+    /// What is not yet looked at.
+    bytes: Bytes,
     lines: VecDeque<Vec<u8>>,
     /// The line that has no end yet.
     open: Vec<u8>,
@@ -60,6 +66,17 @@ impl<'a> Lines<'a> {
         Self { object, text: Text::default(), is_ended: false }
     }
 
+    /// Returns whether the object is gzip, by its first bytes.
+    pub(super) async fn is_gzip(&mut self, deadline: Deadline) -> Result<bool, LinesError> {
+        while let Encoding::Unknown = self.text.encoding {
+            match self.object.next(deadline).await? {
+                Some(bytes) => self.text.push(bytes),
+                None => return Ok(false),
+            }
+        }
+        Ok(matches!(self.text.encoding, Encoding::Gzip(_)))
+    }
+
     /// Reads lines until they are so many bytes, or the object ends. Empty ones are left out.
     pub(super) async fn group(&mut self, bytes: usize, deadline: Deadline) -> Result<Vec<Vec<u8>>, LinesError> {
         let mut group = Vec::new();
@@ -67,7 +84,7 @@ impl<'a> Lines<'a> {
         while size < bytes
             && let Some(line) = self.next(deadline).await?
         {
-            size += line.len();
+            size += line.len() + LINE_OVERHEAD;
             group.push(line);
         }
         Ok(group)
@@ -83,11 +100,14 @@ impl<'a> Lines<'a> {
             if let Some(line) = self.text.lines.pop_front() {
                 return Ok(Some(line));
             }
+            if self.text.read_on()? {
+                continue;
+            }
             if self.is_ended {
                 return Ok(None);
             }
             if let Some(bytes) = self.object.next(deadline).await? {
-                self.text.push(&bytes)?;
+                self.text.push(bytes);
             } else {
                 self.is_ended = true;
                 self.text.end()?;
@@ -97,35 +117,41 @@ impl<'a> Lines<'a> {
 }
 
 impl Text {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), LinesError> {
-        if let Encoding::Unknown = self.encoding {
-            self.open.extend_from_slice(bytes);
-            if self.open.len() < 2 {
-                return Ok(());
-            }
-            let start = std::mem::take(&mut self.open);
-            self.encoding = if start.starts_with(&[0x1f, 0x8b]) {
-                Encoding::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
-            } else {
-                Encoding::Plain
+    /// Takes bytes that have come, when those before are read.
+    fn push(&mut self, bytes: Bytes) {
+        self.bytes = if self.bytes.is_empty() { bytes } else { [&self.bytes[..], &bytes].concat().into() };
+        if let (Encoding::Unknown, [first, second, ..]) = (&self.encoding, &self.bytes[..]) {
+            self.encoding = match [*first, *second] {
+                [0x1f, 0x8b] => Encoding::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
+                _ => Encoding::Plain,
             };
-            return self.push(&start);
         }
-        if let Encoding::Gzip(_) = self.encoding {
-            for part in bytes.chunks(INFLATED_AT_ONCE) {
-                let Encoding::Gzip(inflater) = &mut self.encoding else { break };
-                inflater.write_all(part).map_err(|_| LinesError::Gzip)?;
-                inflater.flush().map_err(|_| LinesError::Gzip)?;
-                let text = std::mem::take(inflater.get_mut());
-                self.split(&text)?;
+    }
+
+    /// Reads some of what has come; returns whether there was anything.
+    fn read_on(&mut self) -> Result<bool, LinesError> {
+        let bytes = std::mem::take(&mut self.bytes);
+        match &mut self.encoding {
+            _ if bytes.is_empty() => return Ok(false),
+            Encoding::Unknown => {
+                self.bytes = bytes;
+                return Ok(false);
             }
-            return Ok(());
+            Encoding::Plain => self.split(&bytes),
+            Encoding::Gzip(inflater) => {
+                let mut rest = bytes;
+                let part = rest.split_to(rest.len().min(INFLATED_AT_ONCE));
+                inflater.write_all(&part).and_then(|()| inflater.flush()).map_err(|_| LinesError::Gzip)?;
+                let text = std::mem::take(inflater.get_mut());
+                self.bytes = rest;
+                self.split(&text);
+            }
         }
-        self.split(bytes)
+        Ok(true)
     }
 
     /// Cuts text into lines.
-    fn split(&mut self, mut text: &[u8]) -> Result<(), LinesError> {
+    fn split(&mut self, mut text: &[u8]) {
         while let Some(end) = memchr::memchr(b'\n', text) {
             let (line, rest) = text.split_at(end);
             self.open.extend_from_slice(line);
@@ -133,7 +159,10 @@ impl Text {
             text = rest.get(1..).unwrap_or_default();
         }
         self.open.extend_from_slice(text);
-        if self.open.len() > MAX_LINE_BYTES { Err(LinesError::TooLong) } else { Ok(()) }
+        if self.open.len() > MAX_LINE_BYTES {
+            let long = std::mem::take(&mut self.open);
+            self.lines.extend(long.chunks(PIECE_BYTES).map(<[u8]>::to_vec));
+        }
     }
 
     fn close(&mut self) {
@@ -147,8 +176,10 @@ impl Text {
         if let Encoding::Gzip(inflater) = &mut self.encoding {
             inflater.try_finish().map_err(|_| LinesError::Gzip)?;
             let text = std::mem::take(inflater.get_mut());
-            self.split(&text)?;
+            self.split(&text);
         }
+        let rest = std::mem::take(&mut self.bytes);
+        self.split(&rest);
         self.close();
         Ok(())
     }
@@ -164,7 +195,8 @@ mod tests {
     fn read(bytes: &[u8], at_once: usize) -> Result<Vec<Vec<u8>>, LinesError> {
         let mut text = Text::default();
         for part in bytes.chunks(at_once) {
-            text.push(part)?;
+            text.push(Bytes::copy_from_slice(part));
+            while text.read_on()? {}
         }
         text.end()?;
         Ok(text.lines.into())
@@ -184,9 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn damaged_gzip_and_endless_lines_are_told() {
+    fn damaged_gzip_is_told_and_an_endless_line_is_cut() {
         let packed = gzip(b"a\nb\n");
         assert_eq!(read(&packed[..packed.len() - 1], 7), Err(LinesError::Gzip));
-        assert_eq!(read(&vec![b'x'; MAX_LINE_BYTES + 1], 1 << 20), Err(LinesError::TooLong));
+        let pieces = read(&vec![b'x'; MAX_LINE_BYTES + 1], 1 << 20).expect("pieces");
+        assert_eq!(pieces.concat().len(), MAX_LINE_BYTES + 1);
+        assert!(pieces.iter().all(|piece| piece.len() <= PIECE_BYTES));
     }
 }

@@ -10,7 +10,7 @@ use super::{Books, Redrive};
 use crate::aws::MAX_BATCH;
 use crate::retry::Deadline;
 
-/// What is kept of an invocation's time for the last request and the answer.
+/// What is kept of an invocation's time for the last request and the answer, at most.
 const RESERVE: Duration = Duration::from_secs(5);
 
 impl Redrive {
@@ -26,6 +26,7 @@ impl Redrive {
         if ![failed, parked].into_iter().any(|ours| prefix.starts_with(ours.as_str())) {
             return Err(EventError::Prefix { failed: failed.clone(), parked: parked.clone() });
         }
+        let reserve = RESERVE.min(deadline.allows(Duration::MAX, Instant::now()).unwrap_or_default() / 4);
         let mut queued = 0;
         let mut after = replay.from.clone().unwrap_or_default();
         let mut problem = None;
@@ -38,7 +39,7 @@ impl Redrive {
                 }
             };
             for keys in keys.chunks(MAX_BATCH) {
-                if deadline.after(RESERVE, Instant::now()).is_none() {
+                if queued > 0 && deadline.after(reserve, Instant::now()).is_none() {
                     break 'list;
                 }
                 let bodies: Vec<_> = keys.iter().map(|key| notification(&self.settings.bucket, key)).collect();
@@ -49,7 +50,7 @@ impl Redrive {
                 queued += keys.len();
                 after.clone_from(keys.last().expect("a chunk has a key"));
             }
-            if !has_more {
+            if !has_more || keys.is_empty() {
                 info!(queued, "replay: all objects under the prefix are in the queue");
                 return Ok(json!({"queued": queued, "next": null}));
             }

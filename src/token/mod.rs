@@ -304,9 +304,12 @@ impl Tokens {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn found(&self) -> Result<Vec<(String, bool)>, StoreError> {
+    pub async fn found(&self, deadline: Deadline) -> Result<Vec<(String, bool)>, StoreError> {
         self.memory().counts.token_store_reads += 1;
-        self.store.found().await.inspect_err(|_| self.memory().counts.token_store_failures += 1)
+        let time = deadline.allows(self.store_timeout, Instant::now()).unwrap_or_default();
+        let found = tokio::time::timeout(time, self.store.found()).await;
+        let late = StoreError::Unreachable { action: Action::Get, reason: "no answer in time" };
+        found.unwrap_or(Err(late)).inspect_err(|_| self.memory().counts.token_store_failures += 1)
     }
 
     /// Returns whether the parameter of this name is made here: the token's.

@@ -340,3 +340,28 @@ async fn a_large_object_passes_in_little_memory() {
     let peak = world.function.peak_memory_bytes().expect("it runs");
     assert!(peak < 128 << 20, "{} MB", peak >> 20);
 }
+
+#[tokio::test]
+async fn a_record_of_nothing_but_poison_does_not_block_its_neighbours() {
+    let world = RedriveWorld::start(&[]).await;
+    world.analytics.refuse(422, is_poison);
+    let poison = gzip(envelope("g", 100, &[r#"{"poison":true}"#; 40]));
+    world.keep("logs-1-a", &[poison.clone(), record(0), record(1)]);
+    world.drain().await;
+    assert_eq!(world.delivered(), [id(0), id(1)]);
+    assert_eq!((world.objects.keys("failed/").len(), raw(&world.lines("parked/"))), (0, vec![poison]));
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_tell_its_end_is_no_object() {
+    let world = RedriveWorld::start(&[]).await;
+    let raw = |head: &str| Answer::raw(format!("HTTP/1.1 200 OK\r\n{head}\r\n{{\"rawData\":\"eA"));
+    world.objects.script(Operation::Get, [raw(""), raw("content-length: 3\r\ncontent-length: 4\r\n")]);
+    let key = world.keep("logs-1-a", &records(1));
+    for _ in 0..2 {
+        assert!(!world.take().await.expect("a message").is_done);
+        assert_eq!(world.objects.keys(""), [key.clone()]);
+    }
+    world.drain().await;
+    assert_eq!((world.delivered(), world.objects.keys("").len()), (vec![id(0)], 0));
+}
