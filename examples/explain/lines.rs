@@ -5,25 +5,31 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use apigw_log_forwarder::access_log::{AccessLog, Formats, Holds, NoMatch};
+use apigw_log_forwarder::config::DEFAULT_MAX_RECORD_BYTES as MAX_RECORD_BYTES;
 use apigw_log_forwarder::event::{Event, Writer};
-use apigw_log_forwarder::execution_log::{Request, Stitcher};
+use apigw_log_forwarder::execution_log::{self, Request, Stitcher};
+use apigw_log_forwarder::firehose::Record;
 use apigw_log_forwarder::head::{Head, Origin, valid_timestamp};
 use apigw_log_forwarder::ids::Ids;
 use apigw_log_forwarder::json::Str;
 use apigw_log_forwarder::layout::Layout;
 use apigw_log_forwarder::line::{Line, NoLine, Read, Reader};
 use apigw_log_forwarder::redact::Redactor;
-use apigw_log_forwarder::subscription::{self, Content};
+use apigw_log_forwarder::subscription::{self, Buffers, Content};
 use serde_json::Value;
 
 use crate::caret;
+use crate::pasted::Pasted;
+
+/// The log group of lines that can only be those of an execution log, where none is known.
+const ASSUMED_GROUP: &str = "API-Gateway-Execution-Logs_API/STAGE";
 
 /// What became of a text.
 #[derive(Debug, Default)]
 pub(crate) struct Explained {
     /// In the order in which the function would make them.
     pub(crate) steps: Vec<Step>,
-    /// Whether no line became `text`.
+    /// Whether no line became `text`, and those of access logs have the formats that were given.
     pub(crate) all_understood: bool,
 }
 
@@ -34,52 +40,44 @@ pub(crate) struct Step {
     pub(crate) event: Option<Vec<u8>>,
 }
 
-/// Explains a text as the content of one Firehose record: envelopes, or lines of the log group `group`.
-///
-/// `is_set` says whether the formats are those of the setting; `now` is the time of lines that have none, in milliseconds
-/// since the Unix epoch.
-pub(crate) fn explain(
-    text: &str,
-    group: &str,
-    formats: &Formats,
-    is_set: bool,
-    redactor: &Redactor,
-    layout: &Layout,
-    now: i64,
-) -> Explained {
+/// What the lines are read with.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    /// The log group of lines that come without one.
+    pub(crate) group: &'a str,
+    pub(crate) formats: &'a Formats,
+    /// Whether the formats are those of the setting.
+    pub(crate) is_set: bool,
+    pub(crate) redactor: &'a Redactor,
+    pub(crate) layout: &'a Layout,
+    /// The time of lines that have none, in milliseconds since the Unix epoch.
+    pub(crate) now: i64,
+}
+
+/// Explains the records of one invocation.
+pub(crate) fn explain(records: &[Pasted], setup: Setup<'_>) -> Explained {
     let outcome = Explained { steps: Vec::new(), all_understood: true };
-    let mut reader = Reader::new(formats, redactor);
-    let mut explainer = Explainer { formats, is_set, redactor, layout, stitcher: Stitcher::default(), outcome };
-    let mut ids = Ids::new(text.as_bytes());
-    match subscription::read(text) {
-        Ok(Content::Lines(text)) => {
-            let origin = Arc::new(Origin::new(layout, "", group, ""));
-            for (position, message) in messages(text, &origin) {
-                let id = Cow::Owned(ids.id(position));
-                let head = Head { id, timestamp: now, origin: Arc::clone(&origin), extracted_fields: None };
-                let take = |head: &Head<'_>, read: Read<'_>| explainer.take(position, head, &message, read);
-                reader.read(&head, Line::Bare(&message), take);
-            }
+    let mut reader = Reader::new(setup.formats, setup.redactor);
+    let mut explainer = Explainer { setup, record: None, lines: Vec::new(), stitcher: Stitcher::default(), outcome };
+    let mut buffers = Buffers::default();
+    for (number, pasted) in (1..).zip(records) {
+        let record = &pasted.record;
+        explainer.record = (records.len() > 1).then_some(number);
+        if !pasted.note.is_empty() {
+            explainer.say(format!("{}\n", pasted.note));
         }
-        Ok(Content::Envelopes(envelopes)) => {
-            let mut position = 0;
-            for envelope in envelopes {
-                let origin = Arc::new(Origin::new(layout, &envelope.owner, &envelope.log_group, &envelope.log_stream));
-                for event in envelope.events {
-                    let head = Head {
-                        id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
-                        timestamp: event.timestamp.and_then(valid_timestamp).unwrap_or(now),
-                        origin: Arc::clone(&origin),
-                        extracted_fields: event.extracted_fields.map(Cow::Borrowed),
-                    };
-                    let take =
-                        |head: &Head<'_>, read: Read<'_>| explainer.take(position, head, &event.message.decode(), read);
-                    reader.read(&head, Line::Message(event.message), take);
-                    position += 1;
+        let decoded = subscription::decode(record, MAX_RECORD_BYTES, &mut buffers);
+        let read = decoded.and_then(|decoded| Ok((decoded.bytes, subscription::read(decoded.text)?)));
+        match read {
+            Ok((bytes, content)) => {
+                let before = explainer.lines.len();
+                explainer.read(&mut reader, record, bytes, content);
+                if explainer.lines.len() == before {
+                    explainer.say("no lines: empty, or a control message\n".to_owned());
                 }
             }
+            Err(error) => explainer.fail(format!("the record would fail whole: {error}\n"), None),
         }
-        Err(error) => explainer.fail(format!("the record would fail whole: {error}\n"), None),
     }
     explainer.finish()
 }
@@ -102,26 +100,86 @@ fn messages<'a>(text: &'a str, origin: &Origin) -> Vec<(usize, Cow<'a, str>)> {
 }
 
 struct Explainer<'a> {
-    formats: &'a Formats,
-    is_set: bool,
-    redactor: &'a Redactor,
-    layout: &'a Layout,
+    setup: Setup<'a>,
+    /// Number of the record that is read, from 1, where there are several.
+    record: Option<usize>,
+    /// What each line is called, in the order in which they were read: its number in its record, from 1.
+    lines: Vec<String>,
     stitcher: Stitcher,
     outcome: Explained,
 }
 
 impl Explainer<'_> {
+    /// Reads the content of a record, with heads as the function makes them.
+    fn read(&mut self, reader: &mut Reader<'_>, record: &Record<'_>, bytes: &[u8], content: Content<'_>) {
+        let Setup { group, layout, now, .. } = self.setup;
+        let arrival = record.arrival.and_then(valid_timestamp).unwrap_or(now);
+        let mut ids = Ids::new(bytes);
+        match content {
+            Content::Lines(text) => {
+                let is_execution = subscription::lines(text).next().is_some_and(|(_, line)| self.assumes(group, line));
+                let group = if is_execution { ASSUMED_GROUP } else { group };
+                let origin = Arc::new(Origin::new(layout, "", group, ""));
+                for (position, message) in messages(text, &origin) {
+                    let id = Cow::Owned(ids.id(position));
+                    let head = Head { id, timestamp: arrival, origin: Arc::clone(&origin), extracted_fields: None };
+                    let take = |head: &Head<'_>, read: Read<'_>| self.take(position, head, &message, read);
+                    reader.read(&head, Line::Bare(&message), take);
+                }
+            }
+            Content::Envelopes(envelopes) => {
+                let mut position = 0;
+                for mut envelope in envelopes {
+                    let first = envelope.events.clone().next().map(|event| event.message.decode());
+                    if first.is_some_and(|line| self.assumes(&envelope.log_group, &line)) {
+                        envelope.log_group = ASSUMED_GROUP.into();
+                    }
+                    let origin = Origin::new(layout, &envelope.owner, &envelope.log_group, &envelope.log_stream);
+                    let origin = Arc::new(origin);
+                    for event in envelope.events {
+                        let head = Head {
+                            id: event.id.map_or_else(|| Cow::Owned(ids.id(position)), Str::decode),
+                            timestamp: event.timestamp.and_then(valid_timestamp).unwrap_or(arrival),
+                            origin: Arc::clone(&origin),
+                            extracted_fields: event.extracted_fields.map(Cow::Borrowed),
+                        };
+                        let take =
+                            |head: &Head<'_>, read: Read<'_>| self.take(position, head, &event.message.decode(), read);
+                        reader.read(&head, Line::Message(event.message), take);
+                        position += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether lines of an unknown group are taken for those of an execution log, which is said.
+    fn assumes(&mut self, group: &str, first: &str) -> bool {
+        let is_execution =
+            group.is_empty() && execution_log::Part::read(first).is_ok() && self.setup.formats.parse(first).is_err();
+        if is_execution {
+            self.say(format!("lines of an execution log, taken as of --group {ASSUMED_GROUP}\n"));
+        }
+        is_execution
+    }
+
     /// Takes a line that was read. `position` counts from 0.
     fn take(&mut self, position: usize, head: &Head<'_>, line: &str, read: Read<'_>) {
         let number = position + 1;
+        let index = self.lines.len();
+        self.lines
+            .push(self.record.map_or_else(|| number.to_string(), |record| format!("{number} of record {record}")));
         match read {
             Read::Access(log) => {
                 let event = self.written(head, &Event::Access(log, NonZeroU64::MIN));
                 let note = format!("line {number}: {}\n", self.describe(log, line));
+                let is_of_set = log.format().is_some_and(|format| self.is_of_set(format));
+                // What a format was given for and is not of it is a surprise, whatever else it is.
+                self.outcome.all_understood &= is_of_set || !self.setup.is_set;
                 self.outcome.steps.push(Step { note, event: Some(event) });
             }
-            Read::Execution(part) => self.stitcher.push(position, head, part),
-            Read::Vended(vended, part) => self.stitcher.push_vended(position, head, vended, part),
+            Read::Execution(part) => self.stitcher.push(index, head, part),
+            Read::Vended(vended, part) => self.stitcher.push_vended(index, head, vended, part),
             Read::Text(line, reason) => {
                 let event = self.written(head, &Event::Text(line, &reason));
                 let note = match &reason {
@@ -136,9 +194,17 @@ impl Explainer<'_> {
         }
     }
 
+    fn is_of_set(&self, format: &str) -> bool {
+        self.setup.is_set && self.setup.formats.outlines().any(|outline| outline.label() == format)
+    }
+
+    fn say(&mut self, note: String) {
+        self.outcome.steps.push(Step { note, event: None });
+    }
+
     fn written(&self, head: &Head<'_>, event: &Event<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        Writer { layout: self.layout, redactor: self.redactor }.write(head, event, &mut out);
+        Writer { layout: self.setup.layout, redactor: self.setup.redactor }.write(head, event, &mut out);
         out
     }
 
@@ -149,15 +215,17 @@ impl Explainer<'_> {
 
     /// Says which format took a line; of JSON without a format, what each format misses in it.
     fn describe(&self, log: &AccessLog<'_>, line: &str) -> String {
+        let Setup { formats, is_set, .. } = self.setup;
         if let Some(format) = log.format() {
-            return format.to_owned();
+            let is_other = is_set && !self.is_of_set(format);
+            return if is_other { format!("not of the format given: {format}") } else { format.to_owned() };
         }
         let mut note = "JSON of no format: its keys are fields as they are".to_owned();
-        if !self.is_set {
+        if !is_set {
             return note + "; if its API has a format of its own, give it with --format";
         }
         let Ok(object) = serde_json::from_str::<Value>(line) else { return note };
-        for outline in self.formats.outlines() {
+        for outline in formats.outlines() {
             note += "\n  ";
             note += outline.label();
             let parts = outline.parts();
@@ -181,17 +249,18 @@ impl Explainer<'_> {
     fn finish(mut self) -> Explained {
         while let Some(request) = self.stitcher.pop() {
             let event = self.written(&request.head, &Event::Execution(&request));
-            self.outcome.steps.push(Step { note: contributors(&request), event: Some(event) });
+            self.outcome.steps.push(Step { note: self.contributors(&request), event: Some(event) });
         }
         self.outcome
     }
-}
 
-/// Says which lines a request was stitched from.
-fn contributors(request: &Request) -> String {
-    let numbers: Vec<String> = request.shares.iter().map(|share| (share.record + 1).to_string()).collect();
-    let noun = if numbers.len() == 1 { "line" } else { "lines" };
-    format!("{noun} {}: one request of an execution log\n", numbers.join(", "))
+    /// Says which lines a request was stitched from.
+    fn contributors(&self, request: &Request) -> String {
+        let numbers: Vec<&str> =
+            request.shares.iter().filter_map(|share| self.lines.get(share.record)).map(String::as_str).collect();
+        let noun = if numbers.len() == 1 { "line" } else { "lines" };
+        format!("{noun} {}: one request of an execution log\n", numbers.join(", "))
+    }
 }
 
 /// Shows where a line is no longer of the format that came furthest, and what that has there.
@@ -212,10 +281,14 @@ fn place(error: &NoMatch<'_>, line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pasted::take_apart;
 
     fn explained(setting: Option<&str>, group: &str, text: &str) -> Explained {
         let formats = setting.map_or_else(Formats::documented, |setting| Formats::compile(setting).unwrap());
-        explain(text, group, &formats, setting.is_some(), &Redactor::off(), &Layout::default(), 1_795_287_540_123)
+        let (redactor, layout, now) = (Redactor::off(), Layout::default(), 1_795_287_540_123);
+        let is_set = setting.is_some();
+        let setup = Setup { group, formats: &formats, is_set, redactor: &redactor, layout: &layout, now };
+        explain(&take_apart(text.as_bytes(), group), setup)
     }
 
     #[track_caller]
@@ -223,7 +296,11 @@ mod tests {
         let explained = explained(setting, group, text);
         let notes: Vec<_> = explained.steps.iter().map(|step| step.note.as_str()).collect();
         assert_eq!(notes, expected, "{text}");
-        assert_eq!(explained.all_understood, !notes.iter().any(|note| note.contains("text, as")));
+        let is_other = |note: &&str| {
+            ["text, as", "would fail"].iter().any(|sign| note.contains(sign))
+                || setting.is_some() && !note.contains(": format ")
+        };
+        assert_eq!(explained.all_understood, !notes.iter().any(is_other));
     }
 
     #[test]
@@ -259,6 +336,60 @@ mod tests {
             "",
             r#"{"id":"1c9d-22","i":{}}"#,
             &["line 1: JSON of no format: its keys are fields as they are\n  format 1 also has `i.ip`\n"],
+        );
+    }
+
+    #[test]
+    fn a_line_of_another_format_than_the_one_given_is_a_surprise() {
+        let line = r#"192.0.2.1 - - [21/Nov/2026:18:59:00 +0000] "GET /pets HTTP/1.1" 200 3 1c9d-22"#;
+        notes(
+            Some("$context.requestId;$context.status"),
+            "",
+            line,
+            &["line 1: not of the format given: the CLF format of REST APIs\n"],
+        );
+    }
+
+    #[test]
+    fn lines_of_an_execution_log_are_told_where_their_group_is_not() {
+        notes(
+            None,
+            "",
+            "(1c9d-22) Starting execution for request: 1c9d-22\n(1c9d-22) News",
+            &[
+                "lines of an execution log, taken as of --group API-Gateway-Execution-Logs_API/STAGE\n",
+                "lines 1, 2: one request of an execution log\n",
+            ],
+        );
+        notes(Some("($context.requestId) $context.path"), "", "(1c9d-22) /a", &["line 1: format 1\n"]);
+    }
+
+    #[test]
+    fn a_vended_record_without_a_request_tells_its_api_and_its_time() {
+        let line = r#"{"api_id":"b2","stage":"prod","payload":"Text","event_timestamp":1795287500123}"#;
+        let explained = explained(None, "", line);
+        let event = std::str::from_utf8(explained.steps[0].event.as_deref().unwrap()).unwrap();
+        assert!(
+            event.contains(r#""timestamp":"2026-11-21T18:58:20.123Z","kind":"access","apiId":"b2","stage":"prod""#)
+        );
+    }
+
+    #[test]
+    fn records_of_one_event_are_stitched_and_each_line_has_its_number_in_its_record() {
+        let data = |text: &str| base64_simd::STANDARD.encode_to_string(text);
+        let [first, second] = ["(r-1) News", "(r-1) Other news"].map(data);
+        let event = format!(r#"{{"records":[{{"data":"{first}"}},{{"data":"{second}"}},{{"data":"?"}}]}}"#);
+        notes(
+            None,
+            "API-Gateway-Execution-Logs_a1/prod",
+            &event,
+            &[
+                "record 1 of 3 of a Firehose event\n",
+                "record 2 of 3 of a Firehose event\n",
+                "record 3 of 3 of a Firehose event\n",
+                "the record would fail whole: the record's data is not base64\n",
+                "lines 1 of record 1, 1 of record 2: one request of an execution log\n",
+            ],
         );
     }
 

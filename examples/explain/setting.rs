@@ -1,18 +1,19 @@
 //! The format setting, explained: what each format reads and where that goes, or what is wrong with it.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 
-use apigw_log_forwarder::access_log::{
-    FormatError, FormatErrorKind, Formats, Holds, Outline, Part, documented_variables,
-};
+use apigw_log_forwarder::access_log::{FormatError, Formats, Holds, Kind, Outline, Part};
+use apigw_log_forwarder::event::{Event, Writer};
+use apigw_log_forwarder::head::Head;
+use apigw_log_forwarder::layout::Layout;
+use apigw_log_forwarder::redact::{REDACTED, Redactor};
 use comfy_table::{Table, presets};
+use serde_json::Value;
 
-use crate::caret;
+use crate::{caret, mistakes};
 
-/// Variables under which an API's owner chooses the name.
-const OPEN_FAMILIES: [&str; 3] = ["authorizer.", "requestOverride.", "responseOverride.header."];
-
-/// Writes every problem of a setting with a caret under its place, and how to undo what a source file did to a format.
+/// Writes every problem of a setting with a caret under its place, and what was probably meant.
 pub(crate) fn problems(errors: &[FormatError], setting: &str) -> String {
     let mut page = String::new();
     for error in errors {
@@ -21,25 +22,9 @@ pub(crate) fn problems(errors: &[FormatError], setting: &str) -> String {
         // Writing to a string does not fail, here and below.
         writeln!(page, "invalid format, line {}, column {}:", error.line, error.column).unwrap_or_default();
         page += &caret::under(line, at, &error.kind.to_string());
-        if let Some(undone) = undone(line.trim_ascii(), error.kind) {
-            writeln!(page, "  try: {undone}").unwrap_or_default();
-        }
+        page += &mistakes::remarks(line);
     }
     page
-}
-
-/// Returns a line without what shows that it is a piece of a source file. `None` where more than the line is to be changed.
-fn undone(line: &str, kind: FormatErrorKind) -> Option<String> {
-    let unquoted = |text: &str| text.trim_matches(['"', '\'', '`', ',', ';', ' ']).to_owned();
-    match kind {
-        FormatErrorKind::Escaped => Some(line.replace("\\\"", "\"")),
-        FormatErrorKind::Quoted => Some(unquoted(line).replace("\\\"", "\"")),
-        FormatErrorKind::Named => {
-            let (_, value) = line.split_once(['=', ':'])?;
-            Some(unquoted(value).replace("\\\"", "\"")).filter(|value| value.contains("$context."))
-        }
-        _ => None,
-    }
 }
 
 /// Writes what each format of a valid setting was understood to be.
@@ -86,8 +71,24 @@ fn remarks(outline: Outline<'_>, parts: &[Part<'_>]) -> String {
         Holds::Variable { name, .. } => Some(name),
         Holds::Composite | Holds::Constant => None,
     });
-    for name in names.clone().filter(|name| !is_known(name)) {
-        writeln!(page, "  note: AWS documents no $context.{name}: API Gateway writes - for what it does not know")
+    for name in names.clone().filter(|name| !mistakes::is_known(name)) {
+        let suggestion = mistakes::suggestion(name);
+        writeln!(
+            page,
+            "  note: AWS documents no $context.{name}: API Gateway writes - for what it does not know{suggestion}"
+        )
+        .unwrap_or_default();
+    }
+    page += &mistakes::remarks(outline.text());
+    for [first, second] in touching(outline, parts) {
+        writeln!(
+            page,
+            "  note: only a blank parts $context.{first} and $context.{second}, and both may hold one: where one ends is a guess; put quotes around them, or another separator between"
+        )
+        .unwrap_or_default();
+    }
+    for field in hidden(outline) {
+        writeln!(page, "  note: {field} leaves as [REDACTED], whole or in part: it has the name of a credential")
             .unwrap_or_default();
     }
     if outline.has_dollars() {
@@ -110,13 +111,57 @@ fn remarks(outline: Outline<'_>, parts: &[Part<'_>]) -> String {
     page
 }
 
-fn is_known(name: &str) -> bool {
-    OPEN_FAMILIES.iter().any(|family| name.starts_with(family))
-        || documented_variables().any(|(known, _)| known == name)
+/// Returns the pairs of values that nothing but white space parts, though both may hold that.
+fn touching<'a>(outline: Outline<'a>, parts: &[Part<'a>]) -> Vec<[&'a str; 2]> {
+    let mut pairs = Vec::new();
+    let mut before: Option<&str> = None;
+    let mut rest = outline.text();
+    for part in parts {
+        // A JSON object tells its values by their keys.
+        let Holds::Variable { name, kind } = part.holds else { return pairs };
+        let Some((between, behind)) = rest.split_once(name).filter(|_| part.path.is_empty()) else { return pairs };
+        let between = between.trim_end_matches("context.").trim_end_matches(['$', '{']).trim_start_matches('}');
+        let is_blank = !between.is_empty() && between.trim().is_empty();
+        let is_free = matches!(kind, Kind::Text | Kind::RouteKey);
+        if let Some(first) = before.filter(|_| is_free && is_blank) {
+            pairs.push([first, name]);
+        }
+        before = Some(name).filter(|_| is_free);
+        rest = behind;
+    }
+    pairs
+}
+
+/// Returns what leaves without its value: the function writes a line of digits, and shows it.
+fn hidden(outline: Outline<'_>) -> Vec<String> {
+    let line = without_variables(outline.text());
+    let Ok(formats) = Formats::compile(outline.text()) else { return Vec::new() };
+    let redactor = Redactor::new(std::iter::empty::<&str>());
+    let Ok(log) = formats.parse(&line) else { return Vec::new() };
+    let mut written = Vec::new();
+    let writer = Writer { layout: &Layout::default(), redactor: &redactor };
+    writer.write(&Head::default(), &Event::Access(&log, NonZeroU64::MIN), &mut written);
+    let event: Value = serde_json::from_slice(&written).unwrap_or_default();
+    let mut found = Vec::new();
+    for member in ["context", "fields"] {
+        redacted(event.get(member).unwrap_or(&Value::Null), member, &mut found);
+    }
+    found
+}
+
+/// Finds the values that are hidden. As deep as the format is nested.
+fn redacted(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(key, value)| redacted(value, &format!("{path}.{key}"), found));
+        }
+        Value::String(text) if text.contains(REDACTED) => found.push(path.to_owned()),
+        _ => {}
+    }
 }
 
 /// Puts as many digits where a variable stands: JSON inside quotes and outside.
-fn without_variables(format: &str) -> String {
+pub(crate) fn without_variables(format: &str) -> String {
     let mut plain = String::with_capacity(format.len());
     let mut rest = format;
     while let Some(at) = rest.find("$context.") {
@@ -155,18 +200,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_source_file_did_to_a_format_is_undone() {
-        for (setting, expected) in [
-            (r#"{\"id\":\"$context.requestId\"}"#, r#"{"id":"$context.requestId"}"#),
-            (r#"'{"id":"$context.requestId"}',"#, r#"{"id":"$context.requestId"}"#),
-            (r#"format = "{\"id\":\"$context.requestId\"}""#, r#"{"id":"$context.requestId"}"#),
-        ] {
-            assert!(page(setting).contains(&format!("\n  try: {expected}\n")), "{}", page(setting));
-        }
-        assert!(!page("Format: >-").contains("try:"));
-    }
-
-    #[test]
     fn a_text_is_shown_in_each_way_that_it_can_be_understood() {
         let page = page("$context.requestId $context.authorizer.tenant-id");
         assert_eq!(page.matches("format 1: text, 2 variables").count(), 2, "{page}");
@@ -189,9 +222,29 @@ mod tests {
     }
 
     #[test]
+    fn values_that_only_a_blank_parts_are_noted() {
+        let notes = |setting| page(setting).matches("only a blank parts").count();
+        assert_eq!(notes("$context.requestId $context.error.message $context.integrationErrorMessage"), 1);
+        assert_eq!(notes("$context.requestId $context.authorizer.a $context.authorizer.b $context.routeKey"), 2);
+        assert_eq!(notes("$context.requestId \"$context.error.message\" \"$context.integrationErrorMessage\""), 0);
+        assert_eq!(notes("$context.error.message $context.requestId $context.authorizer.b"), 0);
+        assert_eq!(notes(r#"{"a":"$context.requestId $context.error.message $context.authorizer.b"}"#), 0);
+    }
+
+    #[test]
+    fn a_field_that_is_hidden_is_noted() {
+        let note = "fields.o.token leaves as [REDACTED]";
+        assert!(page(r#"{"id":"$context.requestId","o":{"token":"$context.path $context.stage"}}"#).contains(note));
+        let key = r#"{"id":"$context.requestId","k":"key=$context.identity.apiKey s=$context.status"}"#;
+        assert!(page(key).contains("note: fields.k leaves"));
+        assert!(!page(r#"{"id":"$context.requestId","k":"$context.path $context.stage"}"#).contains("REDACTED"));
+    }
+
+    #[test]
     fn what_is_likely_a_mistake_is_noted() {
         let page = page(r#"{"status:$context.status","x":"$context.sourceIp","p":"$context.authorizer.p"}"#);
         assert!(page.contains("AWS documents no $context.sourceIp"), "{page}");
+        assert!(page.contains("; did you mean $context.identity.sourceIp?"), "{page}");
         assert!(page.contains("without $context.requestId or"), "{page}");
         let caret = page.lines().find(|line| line.contains('^')).unwrap();
         assert_eq!(caret.find('^'), Some(2 + r#"{"status:$context.status","#.len() - 1), "{page}");

@@ -1,6 +1,11 @@
-//! The examples of docs/formats.md, run: what the document says that a line becomes is what the function delivers.
+//! The examples of docs/formats.md, run: what the document says that a line becomes is what the function delivers. And the
+//! programs of examples/, run as people do, in a pipe.
 
-use serde_json::Value;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
 
 use crate::world::{World, envelope, gzip};
 
@@ -69,4 +74,86 @@ async fn every_example_of_the_formats_holds() {
         assert!(!example.lines.is_empty() && !example.events.is_empty(), "{example:?}");
         example.holds().await;
     }
+}
+
+/// Builds an example, which is there already after a whole `cargo test`, and returns its path.
+fn built(example: &str) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--offline", "--example", example]);
+    // What Cargo tells a test of its package would make build scripts run again.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
+    assert!(status.success(), "{example}");
+    let function = PathBuf::from(env!("CARGO_BIN_EXE_apigw-log-forwarder"));
+    function.with_file_name("examples").join(example)
+}
+
+/// Runs a program with so much on its standard input.
+fn run(program: &PathBuf, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a program");
+    let mut stdin = child.stdin.take().expect("piped");
+    // One that needs no input may be over already.
+    stdin.write_all(input.as_ref()).ok();
+    drop(stdin);
+    child.wait_with_output().expect("its output")
+}
+
+/// What a program said: its exit code, its standard output, its standard error.
+fn said(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn explain_takes_what_people_paste() {
+    let explain = built("explain");
+    let event = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/events/mixed.json")).expect("a sample");
+    let records: Value = serde_json::from_slice(&event).expect("JSON");
+    let record = records["records"][0]["data"].as_str().expect("data");
+    let failed = json!({"attemptsMade": 1, "errorCode": "Lambda.ProcessingFailedStatus", "rawData": record});
+    let failed = format!("{failed}\n{failed}\n");
+    let tail = "2026-11-21T18:59:00.123000+00:00 s (1c9d) Starting execution for request: 1c9d\n";
+    let listed = json!({"events": [{"eventId": "7", "timestamp": 7, "message": "{\"a\":1}"}]}).to_string();
+    for (input, expected) in [
+        (event.as_slice(), "record 2 of"),
+        (failed.as_bytes(), "record 2 of 2 that was not delivered, Lambda.ProcessingFailedStatus"),
+        (record.as_bytes(), "base64, gzip"),
+        (&gzip(failed.clone()), "record 1 of 2 that"),
+        (json!({"awslogs": {"data": record}}).to_string().as_bytes(), "(awslogs), gzip"),
+        (tail.as_bytes(), "aws logs tail"),
+        (listed.as_bytes(), "as the AWS CLI lists them"),
+    ] {
+        let (_, events, notes) = said(run(&explain, &["-"], input));
+        assert!(notes.contains(expected), "{notes}");
+        let count = serde_json::Deserializer::from_str(&events).into_iter::<Value>().map(Result::unwrap).count();
+        assert!(count > 0, "{events}");
+    }
+}
+
+#[test]
+fn explain_says_what_is_wrong_and_exits_with_1() {
+    let explain = built("explain");
+    let told = |arguments: &[&str], code, expected: &str| {
+        let (found, out, notes) = said(run(&explain, arguments, ""));
+        assert_eq!(found, Some(code), "{arguments:?}: {notes}");
+        assert!(notes.contains(expected) || out.contains(expected), "{arguments:?}: {notes}{out}");
+    };
+    told(&["--version"], 0, env!("CARGO_PKG_VERSION"));
+    told(&["--verison"], 2, "'--version'");
+    told(&["--format", "@missing.txt", "a"], 1, "error: missing.txt: No such file");
+    told(&["--format", "$context.requestId;$context.status", r#"{"a":1}"#], 1, "format 1 is not a JSON object");
+    told(&["--format", r#"{\"id\":\"$context.requestId\"}"#, r#"{"id":"1c9d"}"#], 0, "quotes are escaped");
+    told(&["--format", "format = jsonencode({ id = \"$context.requestId\" })"], 0, r#"{"id":"$context.requestId"}"#);
+    told(&["--format", "$context.staus"], 0, "did you mean $context.status?");
+    told(&["--format", ".requestId .status"], 1, "use single quotes");
+    told(&["{\"a\":1}", "{\"b\":2}"], 0, "line 2: JSON of no format");
+    told(&["- - x"], 1, "line 1: text");
+    told(&["\u{feff}{\"a\":1}"], 0, "\"a\": 1");
 }
