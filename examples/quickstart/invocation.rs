@@ -9,6 +9,7 @@ use apigw_log_forwarder::retry::Deadline;
 use apigw_log_forwarder::summary::Summary;
 use jiff::Timestamp;
 
+use crate::function_log::FunctionLog;
 use crate::input::Input;
 
 /// Time that an invocation has.
@@ -18,19 +19,22 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 pub(crate) struct Invocation {
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) summary: Summary,
+    /// Why records of it are kept, as the function's log says.
+    pub(crate) reasons: Vec<String>,
     /// From the payload's text to the answer's.
     pub(crate) took: Duration,
 }
 
 impl Invocation {
     /// Invokes the function with an event.
-    pub(crate) async fn run(forwarder: &Forwarder, input: &Input) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn run(forwarder: &Forwarder, log: &FunctionLog, input: &Input) -> Result<Self, Box<dyn Error>> {
         let start = Instant::now();
         let event = FirehoseEvent::parse(&input.payload)?;
         let deadline = Deadline::of_invocation(TIMEOUT, start);
         let (response, summary) = forwarder.handle(&event, Timestamp::now().as_millisecond(), deadline).await;
         serde_json::to_vec(&response)?;
         let took = start.elapsed();
-        Ok(Self { verdicts: response.records.iter().map(|answer| answer.result).collect(), summary, took })
+        let verdicts = response.records.iter().map(|answer| answer.result).collect();
+        Ok(Self { verdicts, summary, reasons: log.take_reasons(), took })
     }
 }

@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 use apigw_log_forwarder::forwarder::Forwarder;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::function_log::FunctionLog;
 use crate::input::Input;
 use crate::invocation::Invocation;
 use crate::loopback::{AnalyticsApi, Answer};
-use crate::report::numbers;
-use crate::units::{bytes, count, digits, time};
+use crate::screen::{self, Column, wrapped};
+use crate::units::{bytes, count, digits, plural, time};
 
 /// What a load was, one entry for each input.
 pub(crate) struct Load {
     series: Vec<Series>,
     /// Invocations that did not come out as the first one of their input.
     pub(crate) differing: usize,
+    /// Rounds that were made, and that were asked for.
+    rounds: [u64; 2],
     took: Duration,
 }
 
@@ -34,22 +37,25 @@ struct Series {
 impl Load {
     /// Invokes the function with every input so many times, one after the other.
     ///
-    /// The analytics API takes what comes unread: on the same processors, its checks would cost more than the function.
+    /// `is_stopped` ends it after the round that is under way. The analytics API takes what comes unread: on the same processors, its checks would cost more than the function.
     pub(crate) async fn run(
-        forwarder: &Forwarder,
+        (forwarder, log): (&Forwarder, &FunctionLog),
         api: &AnalyticsApi,
         inputs: &[Input],
         first: &[Invocation],
         times: NonZeroU64,
+        is_stopped: impl Fn() -> bool,
     ) -> Result<Self, Box<dyn Error>> {
         api.otherwise(Some(Answer::status(200).body("")));
         let bar = ProgressBar::new(times.get())
             .with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} rounds, {elapsed} of {duration}")?);
-        let mut load = Self { series: vec![Series::default(); inputs.len()], differing: 0, took: Duration::ZERO };
+        let series = vec![Series::default(); inputs.len()];
+        let mut load = Self { series, differing: 0, rounds: [0, times.get()], took: Duration::ZERO };
         let start = Instant::now();
-        for _ in 0..times.get() {
+        while load.rounds[0] < times.get() && !is_stopped() {
+            load.rounds[0] += 1;
             for ((input, first), series) in inputs.iter().zip(first).zip(&mut load.series) {
-                let invocation = Invocation::run(forwarder, input).await?;
+                let invocation = Invocation::run(forwarder, log, input).await?;
                 load.differing += usize::from(invocation.verdicts != first.verdicts);
                 series.add(&invocation);
                 api.forget_bodies();
@@ -63,7 +69,7 @@ impl Load {
     }
 
     /// Writes a row for each input, and one for all.
-    pub(crate) fn report(&self, inputs: &[Input], out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn report(&self, inputs: &[Input], width: usize, out: &mut impl Write) -> io::Result<()> {
         let mut all = Series::default();
         let mut rows = Vec::with_capacity(inputs.len() + 1);
         for (input, series) in inputs.iter().zip(&self.series) {
@@ -73,26 +79,38 @@ impl Load {
         if inputs.len() > 1 {
             rows.push(all.cells(format!("all {}", inputs.len())));
         }
-        let header = ["Event", "Runs", "Events", "POSTs", "Decoded", "Events/s", "MB/s", "p50", "p90", "p99", "max"];
-        writeln!(out, "\n{}\n", numbers(header, rows).trim_fmt())?;
-        writeln!(out, "Events/s, MB/s  by the second of the function's own time; MB are those decoded.")?;
-        writeln!(
-            out,
-            "p50 to max      of one run, from payload to answer, the HTTP to the services on this machine included."
-        )?;
-        writeln!(
-            out,
-            "\nIt took {} in all. After the first run, the analytics API took what came unread.",
-            time(self.took)
-        )?;
-        if self.differing > 0 {
-            writeln!(out, "✗ {} of the runs got other verdicts than the first one of its event.", self.differing)?;
+        let columns = [
+            ("Event", 0),
+            ("Runs", 5),
+            ("Events", 4),
+            ("POSTs", 5),
+            ("Decoded", 5),
+            ("Events/s", 0),
+            ("MB/s", 2),
+            ("p50", 0),
+            ("p90", 3),
+            ("p99", 0),
+            ("max", 2),
+        ];
+        writeln!(out)?;
+        for line in screen::table(&columns.map(|(name, rank)| Column { name, rank }), &rows, width) {
+            writeln!(out, "{line}")?;
         }
+        writeln!(out)?;
+        wrapped("Events/s  ", "by the second of the function's own time, MB/s too: MB are those decoded.", width, out)?;
+        let own = "of one run, from payload to answer, the HTTP to the services on this machine included.";
+        wrapped("p50, p99  ", own, width, out)?;
         if cfg!(debug_assertions) {
-            writeln!(
-                out,
-                "\nThis is a debug build, many times slower: cargo run --release --example quickstart -- --repeat …"
-            )?;
+            let release =
+                "A debug build, many times slower than cargo run --release --example quickstart -- --repeat …";
+            wrapped("● ", release, width, out)?;
+        }
+        let [made, asked] = self.rounds;
+        let text = format!("{made} of {asked} rounds, in {}.", time(self.took));
+        wrapped(if made < asked { "● Stopped after " } else { "✓ " }, &text, width, out)?;
+        if self.differing > 0 {
+            let text = format!("{} got other verdicts than the first one of its event.", plural(self.differing, "run"));
+            wrapped("✗ ", &text, width, out)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! cargo run --example quickstart
 //! cargo run --example quickstart -- --event events/mixed.json --set MAX_BATCH_BYTES=2000
 //! cargo run --example quickstart -- --destination elastic
+//! cargo run --example quickstart -- --fail 503
 //! cargo run --example quickstart -- --serve
 //! cargo run --release --example quickstart -- --repeat 100 --kind access-json
 //! ```
@@ -15,29 +16,33 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use apigw_log_forwarder::destination::{DESTINATIONS, JSON};
-use apigw_log_forwarder::log::{Form, Log};
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use tracing::level_filters::LevelFilter;
+use futures_util::future::poll_immediate;
+use tokio::sync::watch;
 
 #[path = "../generate_events/events/mod.rs"]
 pub mod events;
 #[path = "../../tests/loopback/mod.rs"]
 pub mod loopback;
 
+mod function_log;
 mod input;
 mod invocation;
 mod load;
 mod report;
 mod sample_events;
+mod screen;
 mod serve;
 mod units;
 mod world;
 
 use events::bulk::Kind;
+use function_log::FunctionLog;
 use input::Input;
 use invocation::Invocation;
 use load::Load;
+use loopback::Answer;
 use world::World;
 
 /// Runs the function on this machine: services on loopback, real HTTP, the sample events in events/.
@@ -52,7 +57,7 @@ struct Arguments {
     /// The size of its payload, in millions of bytes
     #[arg(long, value_name = "N", default_value_t = 3, requires = "kind", value_parser = clap::value_parser!(u16).range(1..=100))]
     megabytes: u16,
-    /// A load: the events so many times, and what that took
+    /// A load: the events so many times, and what that took. Ctrl-C ends it and shows the figures so far
     #[arg(long, value_name = "N")]
     repeat: Option<NonZeroU64>,
     /// Only the services, for the function as `cargo lambda watch` runs it
@@ -61,11 +66,14 @@ struct Arguments {
     /// What the analytics API is
     #[arg(long, value_name = "NAME", default_value = "json", value_parser = DESTINATIONS.map(|row| row.name))]
     destination: String,
+    /// The API answers every request with this status: see what is kept, and why
+    #[arg(long, value_name = "STATUS", conflicts_with = "repeat", value_parser = clap::value_parser!(u16).range(300..=599))]
+    fail: Option<u16>,
     /// A setting of the function; several are possible
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
     /// How many events to show as the analytics API got them
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     show: usize,
     /// Show the function's own warnings and errors
     #[arg(long)]
@@ -106,50 +114,69 @@ fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// Ports of the services where they outlast a run, unless they are taken: what was built with them goes on.
+const PORTS: [u16; 3] = [9101, 9102, 9103];
+
 async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
-    if arguments.verbose {
-        // Never begun, it bounds nothing.
-        drop(Log::start(Form::Text, LevelFilter::WARN, |line| drop(io::stderr().write_all(line))));
+    let (out, width) = (&mut io::stdout(), screen::width());
+    let world = World::start(&arguments.destination, if arguments.serve { PORTS } else { [0; 3] }).await;
+    if let Some(status) = arguments.fail {
+        world.analytics.otherwise(Some(Answer::status(status).body("out of order")));
     }
-    let out = &mut io::stdout();
-    let world = World::start(&arguments.destination).await;
     if arguments.serve {
-        serve::serve(&world, out).await?;
+        serve::serve(&world, arguments.show, width, out).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut inputs = inputs(&arguments)?;
-    if !arguments.set.is_empty() || arguments.destination != JSON.name {
+    if !arguments.set.is_empty() || arguments.destination != JSON.name || arguments.fail.is_some() {
         // What is expected of the samples is expected of the default settings.
         for input in &mut inputs {
             input.expected = None;
         }
     }
-    let forwarder = world.forwarder(&arguments.set).await?;
-
-    report::headline(&world, out)?;
+    let settings = world.read(&arguments.set)?;
+    report::headline(&world.services(&settings), width, out)?;
+    let forwarder = Box::pin(world.forwarder(settings)).await?;
+    let log = FunctionLog::start(arguments.verbose);
     let mut first = Vec::with_capacity(inputs.len());
     for input in &inputs {
-        first.push(Invocation::run(&forwarder, input).await?);
+        first.push(Invocation::run(&forwarder, &log, input).await?);
     }
     let surprises = report::surprises(&inputs, &first);
-    match arguments.repeat {
-        None => {
-            report::table(&inputs, &first, out)?;
-            report::verdicts(&inputs, &surprises, out)?;
-            report::token(&first, out)?;
-            sample_events::show(&world.analytics, arguments.show, out)?;
-            report::hints(out)?;
+    if let Some(times) = arguments.repeat {
+        let is_stopped = stopped().await;
+        report::verdict(&first, &inputs, &surprises, width, out)?;
+        let function = (&forwarder, &log);
+        let load = Load::run(function, &world.analytics, &inputs, &first, times, is_stopped).await?;
+        load.report(&inputs, width, out)?;
+        if load.differing > 0 {
+            return Ok(ExitCode::FAILURE);
         }
-        Some(times) => {
-            report::verdicts(&inputs, &surprises, out)?;
-            let load = Load::run(&forwarder, &world.analytics, &inputs, &first, times).await?;
-            load.report(&inputs, out)?;
-            if load.differing > 0 {
-                return Ok(ExitCode::FAILURE);
-            }
-        }
+    } else {
+        sample_events::show(&world.analytics.requests(), arguments.show, width, out)?;
+        writeln!(out, "\nInvoked as Firehose does, one event after the other:\n")?;
+        report::table(&inputs, &first, width, out)?;
+        writeln!(out)?;
+        report::legend(&first, width, out)?;
+        report::hints(width, out)?;
+        writeln!(out)?;
+        report::verdict(&first, &inputs, &surprises, width, out)?;
     }
     Ok(if surprises.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Catches Ctrl-C from now on, and tells whether it has come.
+async fn stopped() -> impl Fn() -> bool {
+    let (tell, is_stopped) = watch::channel(false);
+    let mut pressed = Box::pin(tokio::signal::ctrl_c());
+    // The first look begins to catch it.
+    let at_once = poll_immediate(&mut pressed).await;
+    tokio::spawn(async move {
+        if at_once.is_some() || pressed.await.is_ok() {
+            tell.send_replace(true);
+        }
+    });
+    move || *is_stopped.borrow()
 }
 
 fn inputs(arguments: &Arguments) -> Result<Vec<Input>, Box<dyn Error>> {
@@ -157,7 +184,10 @@ fn inputs(arguments: &Arguments) -> Result<Vec<Input>, Box<dyn Error>> {
         return Ok(vec![Input::bulk(name, kind, usize::from(arguments.megabytes) * 1_000_000)]);
     }
     if arguments.event.is_empty() {
-        return Input::samples();
+        let mut samples = Input::samples()?;
+        // Each one costs all attempts of a body, with their pauses.
+        samples.retain(|sample| arguments.fail.is_none() || sample.name == "mixed");
+        return Ok(samples);
     }
     arguments.event.iter().map(|file| Input::read(file)).collect()
 }

@@ -1,44 +1,27 @@
-//! What a person reads: where things run, a row for each event, and whether all came out as it should.
+//! What a person reads: where things run, a row for each event, and at the end whether all came out as it should.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use apigw_log_forwarder::firehose::Verdict;
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::input::Input;
 use crate::invocation::Invocation;
+use crate::screen::{self, Column, bold, painted, quiet, wrapped};
 use crate::units::{bytes, count, plural, time};
-use crate::world::World;
-
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-
-/// A table whose columns after the first are numbers.
-pub(crate) fn numbers<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE).set_header(header).add_rows(rows);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 1));
-        if column.index > 0 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
+use crate::world::Service;
 
 /// Says what runs where.
-pub(crate) fn headline(world: &World, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "apigw-log-forwarder: API Gateway logs from Amazon Data Firehose to an analytics API\n")?;
-    writeln!(out, "The function runs in this process, with real HTTP to the services, all of them on this machine:")?;
-    let services = [
-        ("analytics API", world.analytics.url(), "takes the events, asks for a bearer token"),
-        ("token endpoint", world.endpoint.url(), "makes that token (OAuth 2.0 client credentials)"),
-        ("Parameter Store", world.store.url(), "keeps it, and the client's credentials"),
-    ];
-    for (name, url, role) in services {
-        writeln!(out, "  {name:<16} {url:<36} {role}")?;
+pub(crate) fn headline(services: &[Service], width: usize, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{}", bold("apigw-log-forwarder: API Gateway's logs to an analytics API\n"))?;
+    wrapped("", "The function runs in this process, over real HTTP:", width, out)?;
+    for Service { name, url, role } in services {
+        let line = format!("  {name:<16} {url}");
+        let room = width.saturating_sub(line.chars().count() + 2);
+        let role = if role.chars().count() <= room { quiet(&format!("  {role}")) } else { String::new() };
+        writeln!(out, "{line}{role}")?;
     }
-    writeln!(out)
+    Ok(())
 }
 
 /// One record that did not get the verdict that it was made for.
@@ -65,42 +48,59 @@ pub(crate) fn surprises<'a>(inputs: &'a [Input], invocations: &[Invocation]) -> 
     surprises
 }
 
-/// Writes a row for each event.
-pub(crate) fn table(inputs: &[Input], invocations: &[Invocation], out: &mut impl Write) -> io::Result<()> {
+/// Writes a row for each event, those with records that are kept last, so that they stay on the screen with their reasons.
+pub(crate) fn table(
+    inputs: &[Input],
+    invocations: &[Invocation],
+    width: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let (mut delivered, mut kept) = (Vec::new(), Vec::new());
     let mut total = Row::default();
-    let mut rows = Vec::with_capacity(inputs.len() + 1);
     for (input, invocation) in inputs.iter().zip(invocations) {
         let row = Row::of(input, invocation);
-        let mark = match &input.expected {
-            Some(expected) if *expected == invocation.verdicts => "✓",
-            Some(_) => "✗",
-            None => " ",
-        };
-        rows.push(row.cells(format!("{mark} {}", input.name)));
         total.add(&row);
+        let mark = match &input.expected {
+            Some(expected) if *expected != invocation.verdicts => "✗",
+            _ if row.kept > 0 => "●",
+            _ => "✓",
+        };
+        let cells = row.cells(format!("{mark} {}", input.name));
+        if row.kept == 0 { delivered.push((cells, &[][..])) } else { kept.push((cells, &invocation.reasons[..])) }
     }
+    let (mut cells, mut reasons): (Vec<_>, Vec<_>) = delivered.into_iter().chain(kept).unzip();
     if inputs.len() > 1 {
-        rows.push(total.cells(format!("  all {}", inputs.len())));
+        cells.push(total.cells(format!("  all {}", inputs.len())));
+        reasons.push(&[]);
     }
-    let header = ["  Event", "Records", "Ok", "Dropped", "Failed", "Events", "POSTs", "In", "Decoded", "Sent", "Time"];
-    writeln!(out, "It was invoked with these events, as Firehose would, one after the other:\n")?;
-    writeln!(out, "{}\n", numbers(header, rows).trim_fmt())?;
-    writeln!(out, "Dropped  done with: delivered, or nothing to deliver. Firehose has nothing left to keep.")?;
-    writeln!(out, "Failed   ProcessingFailed: not delivered. Firehose keeps the record, whole, in its error prefix.")?;
-    if total.ok > 0 {
-        writeln!(out, "Ok       delivered, and Firehose is handed what it is to archive.")?;
+    let columns = [
+        ("  Event", 0),
+        ("Records", 0),
+        ("Delivered", 0),
+        ("Kept", 0),
+        ("Events", 2),
+        ("POSTs", 3),
+        ("In", 4),
+        ("Decoded", 4),
+        ("Sent", 4),
+        ("Time", 1),
+    ];
+    let lines = screen::table(&columns.map(|(name, rank)| Column { name, rank }), &cells, width);
+    // The header and the rule come first.
+    let reasons = [&[][..]; 2].into_iter().chain(reasons);
+    for (line, reasons) in lines.iter().zip(reasons) {
+        writeln!(out, "{}", painted(line))?;
+        for reason in reasons {
+            wrapped("    kept: ", reason, width, out)?;
+        }
     }
-    writeln!(
-        out,
-        "In       the payload from Firehose; Decoded: base64 and gzip undone; Sent: the bodies of the POSTs.\n"
-    )
+    Ok(())
 }
 
 #[derive(Default)]
 struct Row {
-    ok: usize,
-    dropped: usize,
-    failed: usize,
+    delivered: usize,
+    kept: usize,
     events: usize,
     posts: usize,
     payload: usize,
@@ -113,9 +113,8 @@ impl Row {
     fn of(input: &Input, invocation: &Invocation) -> Self {
         let counts = &invocation.summary.counts;
         Self {
-            ok: counts.records_ok,
-            dropped: counts.records_dropped,
-            failed: counts.records_failed,
+            delivered: counts.records_ok + counts.records_dropped,
+            kept: counts.records_failed,
             events: counts.events_accepted,
             posts: counts.attempts,
             payload: input.payload.len(),
@@ -126,9 +125,8 @@ impl Row {
     }
 
     fn add(&mut self, row: &Self) {
-        self.ok += row.ok;
-        self.dropped += row.dropped;
-        self.failed += row.failed;
+        self.delivered += row.delivered;
+        self.kept += row.kept;
         self.events += row.events;
         self.posts += row.posts;
         self.payload += row.payload;
@@ -137,13 +135,12 @@ impl Row {
         self.took += row.took;
     }
 
-    fn cells(&self, name: String) -> [String; 11] {
+    fn cells(&self, name: String) -> [String; 10] {
         [
             name,
-            count(self.ok + self.dropped + self.failed),
-            count(self.ok),
-            count(self.dropped),
-            count(self.failed),
+            count(self.delivered + self.kept),
+            count(self.delivered),
+            count(self.kept),
             count(self.events),
             count(self.posts),
             bytes(self.payload),
@@ -154,45 +151,67 @@ impl Row {
     }
 }
 
-/// Says whether every record got the verdict that it was made for, and which did not.
-pub(crate) fn verdicts(inputs: &[Input], surprises: &[Surprise<'_>], out: &mut impl Write) -> io::Result<()> {
-    let known: usize = inputs.iter().filter_map(|input| input.expected.as_ref()).map(Vec::len).sum();
-    if known > 0 && surprises.is_empty() {
-        writeln!(out, "✓ Each of the {} got the verdict that it was made to get.", plural(known, "record"))?;
+/// Says what the words of the table mean, and what the token cost.
+pub(crate) fn legend(invocations: &[Invocation], width: usize, out: &mut impl Write) -> io::Result<()> {
+    let sum = |count: fn(&Invocation) -> usize| invocations.iter().map(count).sum::<usize>();
+    let taken = "the API has taken every event of the record, or there was none in it.";
+    wrapped("Delivered  ", taken, width, out)?;
+    wrapped("Kept       ", "Firehose is told ProcessingFailed and keeps the record, whole, in S3.", width, out)?;
+    if let archived @ 1.. = sum(|invocation| invocation.summary.counts.records_ok) {
+        let text = format!("{} of those delivered come back as structured events.", plural(archived, "record"));
+        wrapped("Archived   ", &text, width, out)?;
     }
-    let name = |verdict: Option<Verdict>| verdict.map_or("no answer".to_owned(), |verdict| format!("{verdict:?}"));
-    for Surprise { input, record, found, expected } in surprises {
-        writeln!(out, "✗ {}, record {record}: {}, not {}", input.name, name(*found), name(*expected))?;
+    let requests = sum(|invocation| invocation.summary.counts.token_requests);
+    let posts = sum(|invocation| invocation.summary.counts.attempts);
+    if requests > 0 {
+        let text = format!("{} for {}.", plural(requests, "request"), plural(posts, "POST"));
+        wrapped("Token      ", &text, width, out)?;
     }
     Ok(())
 }
 
-/// Says what the token cost.
-pub(crate) fn token(invocations: &[Invocation], out: &mut impl Write) -> io::Result<()> {
-    let sum = |count: fn(&Invocation) -> usize| invocations.iter().map(count).sum::<usize>();
-    let requests = sum(|invocation| invocation.summary.counts.token_requests);
-    let reads = sum(|invocation| invocation.summary.counts.token_store_reads);
-    writeln!(
-        out,
-        "The token cost {} to its endpoint and {} of the store, for {} and {}.",
-        plural(requests, "request"),
-        plural(reads, "read"),
-        plural(invocations.len(), "invocation"),
-        plural(sum(|invocation| invocation.summary.counts.attempts), "POST"),
-    )
-}
-
 /// Says what to try next.
-pub(crate) fn hints(out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "\nNext:\n")?;
+pub(crate) fn hints(width: usize, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\nNext: cargo run --example quickstart -- …")?;
     let hints = [
-        ("--event events/mixed.json --set MAX_BATCH_BYTES=4000", "one event, small bodies"),
-        ("--set ARCHIVE=structured", "what Firehose archives"),
+        ("--event events/mixed.json --show 9", "one event, and what the API got"),
+        ("--fail 503", "an API that is down"),
+        ("--destination elastic", "another API"),
         ("--repeat 50 --kind access-json", "a load"),
         ("--serve", "for `cargo lambda watch`"),
     ];
     for (arguments, what) in hints {
-        writeln!(out, "  cargo run --example quickstart -- {arguments:<52}  {what}")?;
+        writeln!(out, "  {}", screen::cut(&format!("{arguments:<35} {what}"), width - 2))?;
     }
     Ok(())
+}
+
+/// Says, as the last thing, whether every record got the verdict that it was made for.
+pub(crate) fn verdict(
+    invocations: &[Invocation],
+    inputs: &[Input],
+    surprises: &[Surprise<'_>],
+    width: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let name = |verdict: Option<Verdict>| match verdict {
+        Some(Verdict::Ok | Verdict::Dropped) => "delivered",
+        Some(Verdict::ProcessingFailed) => "kept",
+        None => "not answered",
+    };
+    for Surprise { input, record, found, expected } in surprises {
+        let text = format!("{}, record {record}: {}, not {}", input.name, name(*found), name(*expected));
+        wrapped("✗ ", &text, width, out)?;
+    }
+    let sum = |count: fn(&Invocation) -> usize| invocations.iter().map(count).sum::<usize>();
+    let kept = sum(|invocation| invocation.summary.counts.records_failed);
+    let delivered = sum(|invocation| invocation.summary.counts.records) - kept;
+    let known: usize = inputs.iter().filter_map(|input| input.expected.as_ref()).map(Vec::len).sum();
+    let sums = format!("{delivered} delivered, {kept} kept, none lost.");
+    let (mark, text) = match (known, surprises) {
+        (1.., []) => ("✓ ", format!("All {} came out as made: {sums}", plural(known, "record"))),
+        (_, []) => (if kept > 0 { "● " } else { "✓ " }, sums),
+        _ => ("✗ ", format!("{} did not come out as made.", plural(surprises.len(), "record"))),
+    };
+    wrapped(mark, &text, width, out)
 }

@@ -5,17 +5,16 @@ use std::io::{self, Write};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::loopback::{AnalyticsApi, Posted};
-
-/// Longest line that is shown, in characters: a body of an execution log is longer.
-const WIDTH: usize = 118;
+use crate::loopback::Posted;
+use crate::screen::cut;
 
 /// The kinds of events, those first that API Gateway writes.
 const KINDS: [&str; 3] = ["access", "execution", "text"];
 
 /// Shows so many events: the first one of each kind, then those that follow.
-pub(crate) fn show(api: &AnalyticsApi, wanted: usize, out: &mut impl Write) -> io::Result<()> {
-    let requests = api.requests();
+///
+/// Lines are cut at the screen's width: a body of an execution log is longer.
+pub(crate) fn show(requests: &[Posted], wanted: usize, width: usize, out: &mut impl Write) -> io::Result<()> {
     let events: Vec<_> = requests.iter().filter(|posted| posted.accepted()).flat_map(texts).collect();
     let first_of = |kind| events.iter().position(|(_, event)| event["kind"] == kind);
     let firsts: Vec<_> = KINDS.into_iter().filter_map(first_of).collect();
@@ -24,10 +23,7 @@ pub(crate) fn show(api: &AnalyticsApi, wanted: usize, out: &mut impl Write) -> i
         let kind = event["kind"].as_str().map_or_else(String::new, |kind| format!(" of kind `{kind}`"));
         writeln!(out, "\nAn event{kind} as the analytics API got it:\n")?;
         for line in indented(text).lines() {
-            match line.char_indices().nth(WIDTH) {
-                None => writeln!(out, "  {line}")?,
-                Some((end, _)) => writeln!(out, "  {}…", line.get(..end).unwrap_or(line))?,
-            }
+            writeln!(out, "  {}", cut(line, width.saturating_sub(2)))?;
         }
     }
     Ok(())

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::loopback::Posted;
+use crate::sample_events;
+use crate::screen::{cut, wrapped};
 use crate::units::{bytes, plural, time};
 use crate::world::World;
 
@@ -16,26 +18,32 @@ const FILE: &str = "target/quickstart.env";
 /// How often to look whether a request has been answered.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Serves until the process ends.
-pub(crate) async fn serve(world: &World, out: &mut impl Write) -> io::Result<()> {
+/// Serves until the process ends. Shows the first events that come, so many in all.
+pub(crate) async fn serve(world: &World, mut wanted: usize, width: usize, out: &mut impl Write) -> io::Result<()> {
     let lines: Vec<_> = world.environment().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
     fs::create_dir_all(file.parent().unwrap_or(&file))?;
     fs::write(&file, lines.join("\n") + "\n")?;
-    writeln!(out, "The analytics API, the token endpoint and the Parameter Store run on this machine, until Ctrl-C.")?;
-    writeln!(out, "What the function needs to find them is in {FILE}:\n")?;
+    let what = "The analytics API, the token endpoint and the Parameter Store run on this machine, until Ctrl-C.";
+    wrapped("", what, width, out)?;
+    wrapped("", &format!("What the function needs to find them is in {FILE}:"), width, out)?;
+    writeln!(out)?;
     for line in &lines {
         writeln!(out, "  {line}")?;
     }
     writeln!(out, "\nIn a second terminal, the function:\n")?;
     writeln!(out, "  cargo lambda watch --env-file {FILE}\n")?;
-    writeln!(out, "In a third one, an event:\n")?;
-    writeln!(out, "  cargo lambda invoke apigw-log-forwarder --data-file events/rest-access-json.json\n")?;
+    wrapped("", "In a third one an event; for the first, the function is built, which takes minutes:", width, out)?;
+    writeln!(out, "\n  cargo lambda invoke apigw-log-forwarder \\\n      --data-file events/rest-access-json.json\n")?;
     writeln!(out, "What the analytics API gets:\n")?;
     out.flush()?;
     for number in 0.. {
         let posted = answered(world, number).await;
-        writeln!(out, "  {}", line(number + 1, &posted))?;
+        writeln!(out, "{}", cut(&line(number + 1, &posted), width))?;
+        if posted.accepted() {
+            sample_events::show(std::slice::from_ref(&posted), wanted, width, out)?;
+            wanted = wanted.saturating_sub(posted.events.len());
+        }
         out.flush()?;
         world.analytics.forget_bodies();
     }
@@ -60,7 +68,7 @@ fn line(number: usize, posted: &Posted) -> String {
     let took = received.finished.unwrap_or_else(Instant::now) - received.started;
     let status = received.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
     format!(
-        "{} #{number:<4} {} {} -> {status}  {:>12}  {:>8}  {:>8}",
+        "{} #{number} {} {} → {status}  {}, {}, {}",
         Timestamp::now().strftime("%H:%M:%SZ"),
         received.method,
         received.path,

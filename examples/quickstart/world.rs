@@ -1,5 +1,7 @@
 //! The services that the function talks to, on loopback, and the environment that leads it to them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::error::Error;
 
 use apigw_log_forwarder::config::{MAX_BATCH_BYTES, Settings};
@@ -27,12 +29,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts the services. The store holds the client's credentials and no token yet.
-    pub(crate) async fn start(destination: &str) -> Self {
-        let endpoint = TokenEndpoint::start().await;
-        let analytics = AnalyticsApi::start_trusting(endpoint.valid()).await;
+    /// Starts the services at these ports, unless they are taken; at free ones where they are 0. The store holds the client's
+    /// credentials and no token yet.
+    pub(crate) async fn start(destination: &str, ports: [u16; 3]) -> Self {
+        let [of_analytics, of_endpoint, of_store] = ports;
+        let endpoint = TokenEndpoint::start_at(of_endpoint).await;
+        let analytics = AnalyticsApi::start_trusting_at(of_analytics, endpoint.valid()).await;
         analytics.set_max_bytes(MAX_BATCH_BYTES);
-        let store = ParameterStore::start().await;
+        let store = ParameterStore::start_at(of_store).await;
         let mut credentials = json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET});
         if destination != JSON.name {
             analytics.speak(destination);
@@ -68,13 +72,47 @@ impl World {
         self.settings().into_iter().chain(sdk).collect()
     }
 
-    /// Sets the function up in this process, with these settings over the required ones.
-    pub(crate) async fn forwarder(&self, changes: &[(String, String)]) -> Result<Forwarder, Box<dyn Error>> {
+    /// Reads the function's settings: the required ones, with these over them.
+    pub(crate) fn read(&self, changes: &[(String, String)]) -> Result<Settings, Box<dyn Error>> {
+        for (name, _) in changes {
+            let known = known_settings();
+            if !known.contains(name.as_str()) {
+                let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+                let near = near.filter(|near| strsim::damerau_levenshtein(near, name) <= 3);
+                let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                return Err(format!("--set {name}: the function has no such setting{near}").into());
+            }
+        }
         let required = self.settings();
         let settings = Settings::read(|name| {
             let set = changes.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
             set.or_else(|| required.iter().find(|(key, _)| *key == name).map(|(_, value)| value)).cloned()
         })?;
+        Ok(settings)
+    }
+
+    /// Lists what the function talks to with these settings.
+    pub(crate) fn services(&self, settings: &Settings) -> Vec<Service> {
+        let url = settings.delivery.url.to_string();
+        let role = match (url == self.analytics.url(), settings.oauth.is_some(), &settings.credentials_parameter) {
+            (false, ..) => "as you have set it",
+            (_, true, _) => "takes the events, asks for a bearer token",
+            (_, false, Some(_)) => "takes the events, asks for a key",
+            (_, false, None) => "takes the events",
+        };
+        let mut services = vec![Service { name: "analytics API", url, role }];
+        if let Some(oauth) = &settings.oauth {
+            services.push(Service { name: "token endpoint", url: oauth.url.to_string(), role: "makes that token" });
+        }
+        if settings.credentials_parameter.is_some() {
+            let url = self.store.url();
+            services.push(Service { name: "Parameter Store", url, role: "keeps the credentials, and the token" });
+        }
+        services
+    }
+
+    /// Sets the function up in this process.
+    pub(crate) async fn forwarder(&self, settings: Settings) -> Result<Forwarder, Box<dyn Error>> {
         let [id, secret] = ACCESS_KEY;
         let aws = aws_config::defaults(BehaviorVersion::latest())
             .empty_test_environment()
@@ -83,4 +121,23 @@ impl World {
             .endpoint_url(self.store.url());
         Ok(Forwarder::from_settings(settings, aws).await?)
     }
+}
+
+/// One of those that the function talks to.
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    pub(crate) url: String,
+    pub(crate) role: &'static str,
+}
+
+/// Lists the function's settings: all that it asks its environment for.
+fn known_settings() -> BTreeSet<String> {
+    let asked = RefCell::new(BTreeSet::new());
+    let environment = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        // With a token endpoint it asks for all.
+        (name == "AUTH").then(|| "oauth".to_owned())
+    };
+    drop(Settings::read(environment));
+    asked.into_inner()
 }

@@ -1,7 +1,7 @@
 //! The examples of docs/formats.md, run: what the document says that a line becomes is what the function delivers. And the
 //! programs of examples/, run as people do, in a pipe.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -156,4 +156,60 @@ fn explain_says_what_is_wrong_and_exits_with_1() {
     told(&["{\"a\":1}", "{\"b\":2}"], 0, "line 2: JSON of no format");
     told(&["- - x"], 1, "line 1: text");
     told(&["\u{feff}{\"a\":1}"], 0, "\"a\": 1");
+}
+
+#[test]
+fn the_quick_start_fits_the_screen_and_ends_with_its_verdict() {
+    let quickstart = built("quickstart");
+    for columns in ["60", "80", "120"] {
+        let mut command = Command::new(&quickstart);
+        let output = command.env("COLUMNS", columns).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+        let (code, out, errors) = said(output.expect("a program"));
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
+        let width: usize = columns.parse().unwrap();
+        let wide: Vec<_> = out.lines().filter(|line| line.chars().count() > width).collect();
+        assert!(wide.is_empty(), "{columns}: {wide:#?}");
+        assert!(!out.contains('\u{1b}'), "no colour in a pipe");
+        let last: Vec<&str> = out.lines().rev().take(2).collect();
+        assert!(last.iter().any(|line| line.starts_with("✓ All 60 records")), "{out}");
+    }
+}
+
+#[test]
+fn the_quick_start_says_why_records_are_kept_and_what_it_does_not_know() {
+    let quickstart = built("quickstart");
+    let told = |arguments: &[&str]| said(run(&quickstart, arguments, ""));
+    let (code, out, _) =
+        told(&["--fail", "503", "--set", "MAX_ATTEMPTS=1", "--set", "ANALYTICS_URL=http://localhost:1/"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("http://localhost:1/ "), "the API that is really used: {out}");
+    assert!(out.contains("kept: the API cannot be reached"), "{out}");
+    let (code, out, _) = told(&["--fail", "503", "--set", "MAX_ATTEMPTS=1"]);
+    assert!(code == Some(0) && out.contains("kept: the API answers 503"), "{out}");
+    let (code, _, errors) = told(&["--set", "MAX_BATCH_BITES=1"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        errors,
+        "error: --set MAX_BATCH_BITES: the function has no such setting; did you mean MAX_BATCH_BYTES?\n"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_load_that_is_stopped_shows_its_figures() {
+    let mut command = Command::new(built("quickstart"));
+    command.args(["--repeat", "1000000", "--event", "events/mixed.json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("a program");
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    // The first run's verdict stands before the load.
+    let mut line = String::new();
+    while !line.starts_with('✓') {
+        line.clear();
+        assert!(out.read_line(&mut line).expect("text") > 0, "it has ended");
+    }
+    let stop = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("text");
+    assert!(stop.success() && child.wait().expect("its end").success(), "{rest}");
+    assert!(rest.contains("● Stopped after ") && rest.contains("p50"), "{rest}");
 }

@@ -60,22 +60,27 @@ impl AnalyticsApi {
 
     /// Starts an API that takes the tokens of this set, for example those of a token endpoint.
     pub async fn start_trusting(tokens: &Tokens) -> Self {
-        Self::start_on(tokens, None).await
+        Self::start_on(0, tokens, None).await
+    }
+
+    /// The same at this port, unless that is taken.
+    pub async fn start_trusting_at(port: u16, tokens: &Tokens) -> Self {
+        Self::start_on(port, tokens, None).await
     }
 
     /// Starts an API that speaks TLS.
     pub async fn start_tls(tokens: &Tokens, tls: TlsAcceptor) -> Self {
-        Self::start_on(tokens, Some(tls)).await
+        Self::start_on(0, tokens, Some(tls)).await
     }
 
-    async fn start_on(tokens: &Tokens, tls: Option<TlsAcceptor>) -> Self {
+    async fn start_on(port: u16, tokens: &Tokens, tls: Option<TlsAcceptor>) -> Self {
         let rules = Arc::new(Rules {
             tokens: tokens.clone(),
             script: Script::default(),
             limits: Mutex::new(Limits::default()),
             dialect: Mutex::default(),
         });
-        Self { server: Server::start(Arc::clone(&rules), tls).await, rules }
+        Self { server: Server::start_at(port, Arc::clone(&rules), tls).await, rules }
     }
 
     /// Returns where batches go.

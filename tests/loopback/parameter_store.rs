@@ -89,8 +89,13 @@ pub fn internal_error() -> Answer {
 impl ParameterStore {
     /// Starts an empty store.
     pub async fn start() -> Self {
+        Self::start_at(0).await
+    }
+
+    /// The same at this port, unless that is taken.
+    pub async fn start_at(port: u16) -> Self {
         let rules = Arc::new(Rules::default());
-        Self { server: Server::start(Arc::clone(&rules), None).await, rules }
+        Self { server: Server::start_at(port, Arc::clone(&rules), None).await, rules }
     }
 
     /// Returns the endpoint, as `AWS_ENDPOINT_URL_SSM` takes it.

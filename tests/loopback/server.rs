@@ -89,7 +89,15 @@ pub(super) struct Server {
 impl Server {
     /// Binds a free port of 127.0.0.1 and serves it.
     pub(super) async fn start<S: Service>(service: Arc<S>, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on 127.0.0.1");
+        Self::start_at(0, service, tls).await
+    }
+
+    /// Binds this port of 127.0.0.1, or a free one if it is taken, and serves it.
+    pub(super) async fn start_at<S: Service>(port: u16, service: Arc<S>, tls: Option<TlsAcceptor>) -> Self {
+        let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on 127.0.0.1"),
+        };
         let address = listener.local_addr().expect("a bound listener has an address");
         let log = Arc::new(Log::default());
         let (down, is_down) = watch::channel(false);

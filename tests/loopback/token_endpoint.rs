@@ -53,15 +53,20 @@ pub enum AuthStyle {
 impl TokenEndpoint {
     /// Starts an endpoint that knows [`CLIENT_ID`] and issues tokens for an hour.
     pub async fn start() -> Self {
-        Self::start_on(None).await
+        Self::start_at(0).await
+    }
+
+    /// Starts an endpoint at this port, unless that is taken.
+    pub async fn start_at(port: u16) -> Self {
+        Self::start_on(port, None).await
     }
 
     /// Starts an endpoint that speaks TLS.
     pub async fn start_tls(tls: TlsAcceptor) -> Self {
-        Self::start_on(Some(tls)).await
+        Self::start_on(0, Some(tls)).await
     }
 
-    async fn start_on(tls: Option<TlsAcceptor>) -> Self {
+    async fn start_on(port: u16, tls: Option<TlsAcceptor>) -> Self {
         let rules = Arc::new(Rules {
             script: Script::default(),
             valid: Tokens::new(),
@@ -74,7 +79,7 @@ impl TokenEndpoint {
                 issued: Vec::new(),
             }),
         });
-        Self { server: Server::start(Arc::clone(&rules), tls).await, rules }
+        Self { server: Server::start_at(port, Arc::clone(&rules), tls).await, rules }
     }
 
     /// Returns where tokens are asked for.
