@@ -13,19 +13,22 @@ use clap::Parser;
 
 mod bill;
 mod function;
-#[path = "../measure/markdown.rs"]
-mod markdown;
 mod quotas;
+#[path = "../measure/tables.rs"]
+mod tables;
 mod workload;
 
 use bill::{Bill, Prices};
 use function::{Function, Work};
-use markdown::{number, table};
 use quotas::Quotas;
+use tables::{Page, number};
 use workload::{DAY, Day, Workload};
 
-/// What the forwarder costs a day, and which quota gives way first.
+/// What the forwarder costs a month, and which quota gives way first.
+///
+/// Prices, quotas and measured figures are arguments. Their defaults are no promise: check them.
 #[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
 struct Arguments {
     /// API calls a day, a log event each; several are possible
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1e6, 1e9, 1e11])]
@@ -41,11 +44,22 @@ struct Arguments {
     prices: Prices,
     #[command(flatten)]
     quotas: Quotas,
+    /// Tables in Markdown, for docs/performance.md
+    #[arg(long)]
+    markdown: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  A hundred thousand and ten million calls a day:
+    cost --calls-per-day 1e5,1e7
+  Quiet streams, whose records hold few events, and a larger function:
+    cost --calls-per-day 1e7 --events-per-record 3 --memory-mb 512
+  Prices of another Region:
+    cost --firehose-gb 0.035 --logs-gb 0.63 --transfer-gb 0.114";
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let out = &mut io::stdout();
+    let out = &mut Page::new(io::stdout(), arguments.markdown);
     sizes(&arguments, out)?;
     let days: Vec<(Day, Work)> = arguments
         .calls_per_day
@@ -64,7 +78,7 @@ fn main() -> io::Result<()> {
 }
 
 /// The size of the function with the least cost, for a full buffer.
-fn sizes(arguments: &Arguments, out: &mut impl Write) -> io::Result<()> {
+fn sizes(arguments: &Arguments, out: &mut Page<impl Write>) -> io::Result<()> {
     let Arguments { workload, function, prices, .. } = arguments;
     // A call a millisecond fills any buffer before it is old.
     let day = workload.day(DAY * 1e6);
@@ -80,80 +94,69 @@ fn sizes(arguments: &Arguments, out: &mut impl Write) -> io::Result<()> {
         ]
     });
     let title = format!(
-        "A full buffer of {} MB ({} MB decoded, {} events, {} POSTs), by the size of the function",
+        "A buffer of {} MB ({} MB decoded, {} events, {} POSTs), by the function's size",
         number(workload.buffer_mb),
         number(day.decoded_mb),
         number(day.events),
         number(day.posts)
     );
-    let header = ["Memory MB", "ms", "events/s, one environment", "$ / decoded TB, arm64", "the same, x86_64"];
-    table(out, &title, header, rows)
+    let header = ["Memory MB", "ms", "events/s, one environment", "$ a decoded TB, arm64", "x86_64"];
+    out.table(&title, header, rows)
 }
 
-fn requests(days: &[(Day, Work)], out: &mut impl Write) -> io::Result<()> {
-    let rows = days.iter().map(|(day, work)| {
-        [
-            format!("{:.0e}", day.calls),
-            number(day.calls / DAY),
-            number(day.records),
-            number(day.invocations),
-            number(work.posts),
-            number(work.store_requests),
-            number(work.ms),
-            number(work.at_once),
-        ]
-    });
-    let header = [
-        "Calls a day",
-        "calls/s",
-        "records into Firehose",
-        "invocations",
-        "POSTs",
-        "Parameter Store requests",
-        "ms an invocation",
-        "environments at once",
+/// A row of a table that has a column for each number of calls.
+fn row<T>(name: &str, days: &[T], value: impl Fn(&T) -> String) -> Vec<String> {
+    std::iter::once(name.to_owned()).chain(days.iter().map(value)).collect()
+}
+
+fn header(days: &[(Day, Work)]) -> Vec<String> {
+    row("Calls a day", days, |(day, _)| format!("{:.0e}", day.calls))
+}
+
+fn requests(days: &[(Day, Work)], out: &mut Page<impl Write>) -> io::Result<()> {
+    type Count = (&'static str, fn(&Day, &Work) -> f64);
+    const COUNTS: [Count; 7] = [
+        ("calls a second", |day, _| day.calls / DAY),
+        ("records into Firehose", |day, _| day.records),
+        ("invocations", |day, _| day.invocations),
+        ("POSTs", |_, work| work.posts),
+        ("Parameter Store requests", |_, work| work.store_requests),
+        ("ms an invocation", |_, work| work.ms),
+        ("environments at once", |_, work| work.at_once),
     ];
-    table(out, "Requests a day", header, rows)
+    let rows = COUNTS.map(|(name, count)| row(name, days, |(day, work)| number(count(day, work))));
+    out.table("Requests a day", header(days), rows)
 }
 
-fn bills(arguments: &Arguments, days: &[(Day, Work)], out: &mut impl Write) -> io::Result<()> {
+fn bills(arguments: &Arguments, days: &[(Day, Work)], out: &mut Page<impl Write>) -> io::Result<()> {
     type Part = (&'static str, fn(&Bill) -> f64);
-    const PARTS: [Part; 8] = [
-        ("API's own logs (there anyway)", |bill| bill.api_logs),
+    const PARTS: [Part; 13] = [
         ("Firehose", |bill| bill.firehose),
         ("Lambda, time", |bill| bill.lambda_time),
         ("Lambda, requests", |bill| bill.lambda_requests),
         ("function's own log", |bill| bill.own_log),
-        ("out of AWS, plain", |bill| bill.transfer),
-        ("out of AWS, gzip", |bill| bill.transfer_gzip),
-        ("S3, originals", |bill| bill.originals),
+        ("alarms", |bill| bill.alarms),
+        ("custom metrics", |bill| bill.custom_metrics),
+        ("request metrics of the bucket", |bill| bill.request_metrics),
+        ("dashboard", |bill| bill.dashboard),
+        ("out of AWS, gzip bodies", |bill| bill.transfer_gzip),
+        ("TOTAL", Bill::total),
+        ("more with plain bodies", |bill| bill.transfer - bill.transfer_gzip),
+        ("more if S3 keeps originals", |bill| bill.originals),
+        ("the API's own logs, there anyway", |bill| bill.api_logs),
     ];
-    let rows = days.iter().map(|(day, work)| {
-        let bill = arguments.prices.bill(day, work, arguments.workload.body_compression);
-        let mut row: [String; 9] = std::array::from_fn(|index| {
-            index
-                .checked_sub(1)
-                .and_then(|part| PARTS.get(part))
-                .map(|(_, part)| number(part(&bill)))
-                .unwrap_or_default()
-        });
-        if let Some(first) = row.first_mut() {
-            *first = format!("{:.0e}", day.calls);
-        }
-        row
-    });
-    let header = std::array::from_fn(|index| {
-        index.checked_sub(1).and_then(|part| PARTS.get(part)).map_or("Calls a day", |(name, _)| name)
-    });
-    let title = format!("US dollars a day, with {} MB of memory on arm64", number(arguments.function.memory_mb));
-    table(out, &title, header, rows)
+    let bills: Vec<Bill> =
+        days.iter().map(|(day, work)| arguments.prices.month(day, work, arguments.workload.body_compression)).collect();
+    let rows = PARTS.map(|(name, part)| row(name, &bills, |bill| number(part(bill))));
+    let memory = number(arguments.function.memory_mb);
+    out.table(&format!("US dollars a month, with {memory} MB of memory on arm64"), header(days), rows)
 }
 
-fn quotas(arguments: &Arguments, day: &Day, work: &Work, out: &mut impl Write) -> io::Result<()> {
+fn quotas(arguments: &Arguments, day: &Day, work: &Work, out: &mut Page<impl Write>) -> io::Result<()> {
     let uses = arguments.quotas.uses(&arguments.workload, day, work, arguments.peak);
     let rows = uses.iter().map(|one| {
         [one.name.to_owned(), number(one.used), number(one.quota), format!("{} %", number(one.share() * 100.0))]
     });
     let title = format!("Quotas at {:.0e} calls a day, {} times the average", day.calls, number(arguments.peak));
-    table(out, &title, ["Quota", "asked for", "default", "share"], rows)
+    out.table(&title, ["Quota", "asked for", "default", "share"], rows)
 }

@@ -19,6 +19,7 @@ use events::samples::SAMPLES;
 
 /// Writes Firehose transformation events of invented API Gateway logs. Without arguments: every sample in events/.
 #[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
 struct Arguments {
     /// What one larger event holds, instead of the samples
     #[arg(long)]
@@ -33,6 +34,13 @@ struct Arguments {
     #[arg(short, long, value_name = "FILE", requires = "kind")]
     output: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "Examples:
+  The samples again, after a change of the generator:
+    cargo run --example generate_events
+  An event of 3 MB, as large as Firehose makes them:
+    cargo run --example generate_events -- --kind access-json -o event.json
+    cargo run --example quickstart -- --event event.json";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
@@ -64,20 +72,29 @@ fn main() -> io::Result<()> {
     };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked when the argument was read")]
     let bytes = (arguments.megabytes * 1e6) as usize;
-    let mut json = bulk::event(kind.into(), bytes, arguments.seed).json();
-    json.push('\n');
-    match arguments.output {
-        Some(file) => fs::write(file, json),
-        None => io::stdout().write_all(json.as_bytes()),
+    let event = bulk::event(kind.into(), bytes, arguments.seed);
+    let json = event.json() + "\n";
+    let name = arguments.output.as_ref().map_or("standard output".into(), |file| file.to_string_lossy());
+    let said = format!("{name}: an event of {} records, {} bytes", event.len(), json.len());
+    match &arguments.output {
+        Some(file) => fs::write(file, json)?,
+        None => io::stdout().write_all(json.as_bytes())?,
     }
+    writeln!(io::stderr(), "{said}")
 }
 
 fn write_samples(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
+    let mut changed = 0;
     for sample in SAMPLES {
-        fs::write(folder.join(sample.name).with_extension("json"), sample.event().pretty())?;
+        let (file, text) = (folder.join(sample.name).with_extension("json"), sample.event().pretty());
+        if !fs::read_to_string(&file).is_ok_and(|before| before == text) {
+            writeln!(io::stderr(), "{}: new or changed", file.display())?;
+            fs::write(&file, text)?;
+            changed += 1;
+        }
     }
-    Ok(())
+    writeln!(io::stderr(), "{}: {} samples, {changed} of them new or changed", folder.display(), SAMPLES.len())
 }
 
 /// Reads the size of an event, up to a thousand megabytes.

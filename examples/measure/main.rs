@@ -1,7 +1,7 @@
 //! The figures between the marks of docs/performance.md again.
 //!
 //! ```text
-//! cargo build --release && cargo run --release --example measure
+//! cargo build --release && cargo run --release --example measure -- --markdown
 //! ```
 //!
 //! The built function runs under a Lambda Runtime API on loopback, with an analytics API that discards what comes. In turn with it
@@ -31,18 +31,21 @@ mod environment;
 mod functions;
 mod in_process;
 mod machine;
-mod markdown;
 mod memory;
 mod sink;
+mod tables;
 mod throughput;
 
 use cases::{Case, SEEDS, SHAPES, Shape, each_body, settings};
 use environment::{Candidate, World};
 use machine::Machine;
-use markdown::{number, table};
+use tables::{Page, number};
 
-/// Measures the built function beside the bare runtime and a naive implementation, and prints tables in Markdown.
+/// Measures the built function beside the bare runtime and a naive implementation.
+///
+/// It takes about three minutes, and a machine with nothing else to do: figures of different runs do not compare.
 #[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
 struct Arguments {
     /// The function, instead of the one that `cargo build --release` makes
     #[arg(long, value_name = "FILE")]
@@ -62,7 +65,16 @@ struct Arguments {
     /// Time that the analytics API takes to answer where POSTs are to overlap with reading, in ms
     #[arg(long, default_value_t = 50)]
     api_ms: u64,
+    /// Tables in Markdown, for docs/performance.md
+    #[arg(long)]
+    markdown: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  All figures, of the function that was built before:
+    cargo build --release && cargo run --release --example measure
+  A quick look:
+    cargo run --release --example measure -- --rounds 3 --cold-starts 5 --invocations 200";
 
 fn main() -> ExitCode {
     if let Some(code) = functions::play(&functions::environment("_HANDLER")) {
@@ -80,10 +92,11 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let binary = arguments.binary.clone().map_or_else(built_function, Ok)?;
-    let out = &mut io::stdout();
+    let mut out = io::stdout();
     let size = std::fs::metadata(&binary)?.len();
     writeln!(out, "Machine: {}", Machine::this())?;
     writeln!(out, "Function: {} MB of binary", number(size as f64 / 1e6))?;
+    let out = &mut Page::new(out, arguments.markdown);
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size; a negative one is none")]
     let bytes = (arguments.megabytes * 1e6) as usize;
@@ -129,7 +142,7 @@ fn built_function() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// Times each shape, the events of all seeds together.
-fn in_process(bytes: usize, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+fn in_process(bytes: usize, arguments: &Arguments, out: &mut Page<impl Write>) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::with_capacity(SHAPES.len());
     for shape in SHAPES {
         let cases = SEEDS.map(|seed| Case::new(shape, bytes / SEEDS.len(), seed));
@@ -150,11 +163,11 @@ fn in_process(bytes: usize, arguments: &Arguments, out: &mut impl Write) -> Resu
     let header =
         ["Event", "decoded MB", "MB/s", "gunzip ms/MB", "bodies ms/MB", "× gunzip", "naive × gunzip", "× naive"];
     let title = "From event to bodies in process, and libdeflate's gunzip alone; MB are decoded";
-    Ok(table(out, title, header, rows)?)
+    Ok(out.table(title, header, rows)?)
 }
 
 /// Shows how the encoding of bodies was chosen: on the first body of a case.
-fn encodings(case: &Case, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+fn encodings(case: &Case, arguments: &Arguments, out: &mut Page<impl Write>) -> Result<(), Box<dyn Error>> {
     let mut first = None;
     each_body(&case.payload, &settings(&case.format), |body| {
         first.get_or_insert(body);
@@ -166,7 +179,7 @@ fn encodings(case: &Case, arguments: &Arguments, out: &mut impl Write) -> Result
         [encoding.name, number(time), number(encoding.ratio)]
     });
     let title = format!("Gzip of a body of {} MB, {}", number(megabytes), case.name);
-    Ok(table(out, &title, ["", "ms / MB of body", "times smaller"], rows)?)
+    Ok(out.table(&title, ["", "ms / MB of body", "times smaller"], rows)?)
 }
 
 async fn whole_functions(
@@ -174,7 +187,7 @@ async fn whole_functions(
     cases: &[Measured],
     encoding: &str,
     arguments: &Arguments,
-    out: &mut impl Write,
+    out: &mut Page<impl Write>,
 ) -> Result<(), Box<dyn Error>> {
     let mut rows = Vec::with_capacity(cases.len() * Candidate::ALL.len());
     for Measured { case, decoded_mb } in cases {
@@ -193,14 +206,14 @@ async fn whole_functions(
     }
     let title = format!("An event of {} MB, {encoding} bodies", number(arguments.megabytes));
     let header = ["Event", "wall ms", "CPU ms", "CPU ms / decoded MB", "peak MB", "sent MB"];
-    Ok(table(out, &title, header, rows)?)
+    Ok(out.table(&title, header, rows)?)
 }
 
 async fn overlap(
     world: &World,
     case: &Case,
     arguments: &Arguments,
-    out: &mut impl Write,
+    out: &mut Page<impl Write>,
 ) -> Result<(), Box<dyn Error>> {
     world.sink.set_delay(Duration::from_millis(arguments.api_ms));
     let mut rows = Vec::new();
@@ -214,24 +227,23 @@ async fn overlap(
     world.sink.set_delay(Duration::ZERO);
     let rows = rows.into_iter().map(|(name, figures)| [name, milliseconds(figures.wall), milliseconds(figures.cpu)]);
     let title = format!("{}, an API that takes {} ms to answer", case.name, arguments.api_ms);
-    Ok(table(out, &title, ["", "wall ms", "CPU ms"], rows)?)
+    Ok(out.table(&title, ["", "wall ms", "CPU ms"], rows)?)
 }
 
-async fn cold_starts(world: &World, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+async fn cold_starts(world: &World, arguments: &Arguments, out: &mut Page<impl Write>) -> Result<(), Box<dyn Error>> {
     let starts = cold_start::measure(world, Candidate::ALL, arguments.cold_starts).await;
     let bare = starts.first().map_or(0.0, Duration::as_secs_f64);
     let rows = Candidate::ALL.into_iter().zip(starts).map(|(candidate, start)| {
         [candidate.name().to_owned(), milliseconds(start), number(start.as_secs_f64() / bare)]
     });
-    Ok(table(
-        out,
+    Ok(out.table(
         "Cold start: from the start of the process to its first request",
         ["", "ms", "× runtime alone"],
         rows,
     )?)
 }
 
-async fn memory(world: &World, arguments: &Arguments, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+async fn memory(world: &World, arguments: &Arguments, out: &mut Page<impl Write>) -> Result<(), Box<dyn Error>> {
     let largest = Measured::new(Case::largest_record());
     let [identity, gzip] = memory::peaks(world, &largest.case).await?;
     // One record: what there is to keep is small, so that many invocations take little time.
@@ -244,7 +256,7 @@ async fn memory(world: &World, arguments: &Arguments, out: &mut impl Write) -> R
         let name = format!("held after {} invocations of {} MB decoded", held.invocations, number(small.decoded_mb));
         rows.push([name, number(held.bytes as f64 / 1e6)]);
     }
-    Ok(table(out, "Memory of the function", ["", "MB"], rows)?)
+    Ok(out.table("Memory of the function", ["", "MB"], rows)?)
 }
 
 fn milliseconds(duration: Duration) -> String {
