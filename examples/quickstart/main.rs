@@ -30,6 +30,7 @@ mod function_log;
 mod input;
 mod invocation;
 mod load;
+mod outage;
 mod report;
 mod sample_events;
 mod screen;
@@ -66,7 +67,7 @@ struct Arguments {
     /// What the analytics API is
     #[arg(long, value_name = "NAME", default_value = "json", value_parser = DESTINATIONS.map(|row| row.name))]
     destination: String,
-    /// The API answers every request with this status: see what is kept, and why
+    /// The API is down: it answers every request with this status. See what is kept, and how it comes back by itself
     #[arg(long, value_name = "STATUS", conflicts_with = "repeat", value_parser = clap::value_parser!(u16).range(300..=599))]
     fail: Option<u16>,
     /// A setting of the function; several are possible
@@ -135,6 +136,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     let settings = world.read(&arguments.set)?;
+    let is_ours = settings.delivery.url.to_string() == world.analytics.url();
     report::headline(&world.services(&settings), width, out)?;
     let forwarder = Box::pin(world.forwarder(settings)).await?;
     let log = FunctionLog::start(arguments.verbose);
@@ -158,6 +160,11 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         report::table(&inputs, &first, width, out)?;
         writeln!(out)?;
         report::legend(&first, width, out)?;
+        if arguments.fail.is_some() && is_ours {
+            let events = (&inputs[..], &first[..]);
+            let is_whole = Box::pin(outage::end(&world, &arguments.set, events, &log, width, out)).await?;
+            return Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         report::hints(width, out)?;
         writeln!(out)?;
         report::verdict(&first, &inputs, &surprises, width, out)?;

@@ -175,7 +175,7 @@ pub(crate) fn hints(width: usize, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nNext: cargo run --example quickstart -- …")?;
     let hints = [
         ("--event events/mixed.json --show 9", "one event, and what the API got"),
-        ("--fail 503", "an API that is down"),
+        ("--fail 503", "an outage, and its end"),
         ("--destination elastic", "another API"),
         ("--repeat 50 --kind access-json", "a load"),
         ("--serve", "for `cargo lambda watch`"),

@@ -4,16 +4,21 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::error::Error;
 
-use apigw_log_forwarder::config::{MAX_BATCH_BYTES, Settings};
+use apigw_log_forwarder::config::{MAX_BATCH_BYTES, RedriveSettings, Settings};
 use apigw_log_forwarder::destination::JSON;
 use apigw_log_forwarder::forwarder::Forwarder;
-use aws_config::{BehaviorVersion, Region};
+use apigw_log_forwarder::redrive::Redrive;
+use aws_config::{BehaviorVersion, ConfigLoader};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_ssm::config::Credentials;
 use serde_json::json;
 
+use crate::events::call;
 use crate::events::samples::OWN_LOG_GROUP;
-use crate::loopback::{AnalyticsApi, CLIENT_ID, CLIENT_SECRET, ParameterStore, TokenEndpoint};
+use crate::loopback::{AnalyticsApi, CLIENT_ID, CLIENT_SECRET, ObjectStore, ParameterStore, Queue, TokenEndpoint};
 
+/// The account of everything that is invented.
+pub(crate) const ACCOUNT: &str = call::ACCOUNT;
 const REGION: &str = "us-east-1";
 /// The store asks for a signature and does not check it.
 const ACCESS_KEY: [&str; 2] = ["AKIDEXAMPLE", "not-a-real-secret-key"];
@@ -84,11 +89,7 @@ impl World {
             }
         }
         let required = self.settings();
-        let settings = Settings::read(|name| {
-            let set = changes.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
-            set.or_else(|| required.iter().find(|(key, _)| *key == name).map(|(_, value)| value)).cloned()
-        })?;
-        Ok(settings)
+        Ok(Settings::read(|name| value(name, changes, &required))?)
     }
 
     /// Lists what the function talks to with these settings.
@@ -111,16 +112,48 @@ impl World {
         services
     }
 
+    /// Counts the events that the analytics API has taken; only where it gets them as they are.
+    pub(crate) fn counted(&self) -> Option<usize> {
+        (self.destination == JSON.name).then(|| self.analytics.accepted_events().len())
+    }
+
     /// Sets the function up in this process.
     pub(crate) async fn forwarder(&self, settings: Settings) -> Result<Forwarder, Box<dyn Error>> {
-        let [id, secret] = ACCESS_KEY;
-        let aws = aws_config::defaults(BehaviorVersion::latest())
-            .empty_test_environment()
-            .region(Region::from_static(REGION))
-            .credentials_provider(Credentials::new(id, secret, None, None, "quickstart"))
-            .endpoint_url(self.store.url());
-        Ok(Forwarder::from_settings(settings, aws).await?)
+        Ok(Forwarder::from_settings(settings, aws(&[("ssm", self.store.url())])).await?)
     }
+
+    /// Sets the second function up in this process, with the same settings.
+    pub(crate) async fn redrive(
+        &self,
+        changes: &[(String, String)],
+        bucket: &ObjectStore,
+        queue: &Queue,
+    ) -> Result<Redrive, Box<dyn Error>> {
+        let mut required = self.settings().to_vec();
+        required.extend([("FAILED_BUCKET", bucket.bucket().to_owned()), ("REDRIVE_QUEUE_URL", queue.url())]);
+        let settings = RedriveSettings::read(|name| value(name, changes, &required));
+        let services = [("ssm", self.store.url()), ("s3", bucket.url()), ("sqs", queue.endpoint())];
+        Ok(Redrive::from_settings(settings, aws(&services)).await?)
+    }
+}
+
+/// Looks a setting up: the last change counts, then what is required.
+fn value(name: &str, changes: &[(String, String)], required: &[(&str, String)]) -> Option<String> {
+    let set = changes.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
+    set.or_else(|| required.iter().find(|(key, _)| *key == name).map(|(_, value)| value)).cloned()
+}
+
+/// Tells the SDK where these services are, and nothing else on this machine does.
+fn aws(services: &[(&str, String)]) -> ConfigLoader {
+    let services: Vec<String> =
+        services.iter().map(|(service, url)| format!("{service} =\n  endpoint_url = {url}\n")).collect();
+    let services = services.concat();
+    let profile = format!("[default]\nregion = {REGION}\nservices = loopback\n[services loopback]\n{services}");
+    let [id, secret] = ACCESS_KEY;
+    aws_config::defaults(BehaviorVersion::latest())
+        .empty_test_environment()
+        .profile_files(EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, profile).build())
+        .credentials_provider(Credentials::new(id, secret, None, None, "quickstart"))
 }
 
 /// One of those that the function talks to.

@@ -184,14 +184,29 @@ fn the_quick_start_says_why_records_are_kept_and_what_it_does_not_know() {
     assert_eq!(code, Some(0));
     assert!(out.contains("http://localhost:1/ "), "the API that is really used: {out}");
     assert!(out.contains("kept: the API cannot be reached"), "{out}");
-    let (code, out, _) = told(&["--fail", "503", "--set", "MAX_ATTEMPTS=1"]);
-    assert!(code == Some(0) && out.contains("kept: the API answers 503"), "{out}");
     let (code, _, errors) = told(&["--set", "MAX_BATCH_BITES=1"]);
     assert_eq!(code, Some(1));
     assert_eq!(
         errors,
         "error: --set MAX_BATCH_BITES: the function has no such setting; did you mean MAX_BATCH_BYTES?\n"
     );
+}
+
+#[test]
+fn the_quick_start_shows_an_outage_and_its_end() {
+    let quickstart = built("quickstart");
+    let told = |arguments: &[&str]| {
+        let (code, out, _) = said(run(&quickstart, &[arguments, &["--set", "MAX_ATTEMPTS=1"]].concat(), ""));
+        assert_eq!(code, Some(0), "{out}");
+        out
+    };
+    let out = told(&["--fail", "503"]);
+    assert!(out.contains("kept: the API answers 503"), "{out}");
+    let (_, end) = out.split_once("the API is back").expect("an end");
+    assert!(end.contains("✓ 29 events kept in the outage, 29 arrived since, 0 left in failed/"), "{end}");
+    // Some of this can never be delivered.
+    let out = told(&["--fail", "503", "--event", "events/corrupt-gzip.json"]);
+    assert!(out.contains("● 6 events kept in the outage, 6 arrived since, 3 records in parked/"), "{out}");
 }
 
 #[test]
