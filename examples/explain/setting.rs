@@ -88,8 +88,11 @@ fn remarks(outline: Outline<'_>, parts: &[Part<'_>]) -> String {
         .unwrap_or_default();
     }
     for field in hidden(outline) {
-        writeln!(page, "  note: {field} leaves as [REDACTED], whole or in part: it has the name of a credential")
-            .unwrap_or_default();
+        writeln!(
+            page,
+            "  note: {field} leaves as [REDACTED], whole or in part: something there has the name of a credential"
+        )
+        .unwrap_or_default();
     }
     if outline.has_dollars() {
         page +=

@@ -13,7 +13,7 @@ use crate::function_log::FunctionLog;
 use crate::input::Input;
 
 /// Time that an invocation has.
-const TIMEOUT: Duration = Duration::from_mins(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What came of an invocation.
 pub(crate) struct Invocation {

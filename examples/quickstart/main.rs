@@ -5,6 +5,7 @@
 //! cargo run --example quickstart -- --event events/mixed.json --set MAX_BATCH_BYTES=2000
 //! cargo run --example quickstart -- --destination elastic
 //! cargo run --example quickstart -- --fail 503
+//! cargo run --example quickstart -- --check
 //! cargo run --example quickstart -- --serve
 //! cargo run --release --example quickstart -- --repeat 100 --kind access-json
 //! ```
@@ -14,11 +15,17 @@ use std::io::{self, Write as _};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
+use apigw_log_forwarder::check::Check;
 use apigw_log_forwarder::destination::{DESTINATIONS, JSON};
+use apigw_log_forwarder::forwarder::Forwarder;
+use apigw_log_forwarder::retry::Deadline;
 use clap::Parser;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use futures_util::future::poll_immediate;
+use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::watch;
 
 #[path = "../generate_events/events/mod.rs"]
@@ -67,6 +74,9 @@ struct Arguments {
     /// What the analytics API is
     #[arg(long, value_name = "NAME", default_value = "json", value_parser = DESTINATIONS.map(|row| row.name))]
     destination: String,
+    /// Ask the function whether it is well, as an operator does with {"check":{}}, instead of sending it events
+    #[arg(long, conflicts_with_all = ["event", "kind", "repeat", "serve"])]
+    check: bool,
     /// The API is down: it answers every request with this status. See what is kept, and how it comes back by itself
     #[arg(long, value_name = "STATUS", conflicts_with = "repeat", value_parser = clap::value_parser!(u16).range(300..=599))]
     fail: Option<u16>,
@@ -139,6 +149,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let is_ours = settings.delivery.url.to_string() == world.analytics.url();
     report::headline(&world.services(&settings), width, out)?;
     let forwarder = Box::pin(world.forwarder(settings)).await?;
+    if arguments.check {
+        return Box::pin(check(&forwarder, width, out)).await;
+    }
     let log = FunctionLog::start(arguments.verbose);
     let mut first = Vec::with_capacity(inputs.len());
     for input in &inputs {
@@ -170,6 +183,32 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
         report::verdict(&first, &inputs, &surprises, width, out)?;
     }
     Ok(if surprises.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks the function whether it is well.
+async fn check(forwarder: &Forwarder, width: usize, out: &mut impl io::Write) -> Result<ExitCode, Box<dyn Error>> {
+    const PAYLOAD: &str = r#"{"check":{}}"#;
+    let asked = Check::parse(PAYLOAD).ok_or("a check that is none")?;
+    let deadline = Deadline::of_invocation(invocation::TIMEOUT, Instant::now());
+    let (report, _) = forwarder.check(&asked, Timestamp::now().as_millisecond(), deadline).await;
+    writeln!(out, "\nAsked with {PAYLOAD}, it answers:\n")?;
+    let mut answer = serde_json::to_value(&report)?;
+    // Without a setting, all formats that AWS documents.
+    if let Some(Value::Array(formats)) = answer.get_mut("formats")
+        && let others @ 1.. = formats.len().saturating_sub(1)
+    {
+        formats.truncate(1);
+        formats.push(format!("… and {others} more").into());
+    }
+    sample_events::laid_out(&answer.to_string(), width, out)?;
+    writeln!(out)?;
+    for problem in &report.problems {
+        screen::wrapped("✗ ", problem, width, out)?;
+    }
+    if report.ok {
+        screen::wrapped("✓ ", "It is well: parameters, token and one marker event went their way.", width, out)?;
+    }
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Catches Ctrl-C from now on, and tells whether it has come.

@@ -176,6 +176,7 @@ pub(crate) fn hints(width: usize, out: &mut impl Write) -> io::Result<()> {
     let hints = [
         ("--event events/mixed.json --show 9", "one event, and what the API got"),
         ("--fail 503", "an outage, and its end"),
+        ("--check", "whether the function is well"),
         ("--destination elastic", "another API"),
         ("--repeat 50 --kind access-json", "a load"),
         ("--serve", "for `cargo lambda watch`"),

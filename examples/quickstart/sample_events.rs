@@ -22,11 +22,14 @@ pub(crate) fn show(requests: &[Posted], wanted: usize, width: usize, out: &mut i
     for (text, event) in firsts.iter().copied().chain(others).filter_map(|index| events.get(index)).take(wanted) {
         let kind = event["kind"].as_str().map_or_else(String::new, |kind| format!(" of kind `{kind}`"));
         writeln!(out, "\nAn event{kind} as the analytics API got it:\n")?;
-        for line in indented(text).lines() {
-            writeln!(out, "  {}", cut(line, width.saturating_sub(2)))?;
-        }
+        laid_out(text, width, out)?;
     }
     Ok(())
+}
+
+/// Writes a JSON text, indented, its lines cut at the screen's width.
+pub(crate) fn laid_out(json: &str, width: usize, out: &mut impl Write) -> io::Result<()> {
+    indented(json).lines().try_for_each(|line| writeln!(out, "  {}", cut(line, width.saturating_sub(2))))
 }
 
 /// Returns the events of a body: each as it was written, and as a value.

@@ -210,6 +210,15 @@ fn the_quick_start_shows_an_outage_and_its_end() {
 }
 
 #[test]
+fn the_quick_start_asks_whether_the_function_is_well() {
+    let quickstart = built("quickstart");
+    let (code, out, _) = said(run(&quickstart, &["--check"], ""));
+    assert!(code == Some(0) && out.contains("\n✓ It is well"), "{out}");
+    let (code, out, _) = said(run(&quickstart, &["--check", "--fail", "503", "--set", "MAX_ATTEMPTS=1"], ""));
+    assert!(code == Some(1) && out.contains("\n✗ delivery: the API answers 503"), "{out}");
+}
+
+#[test]
 #[cfg(unix)]
 fn a_load_that_is_stopped_shows_its_figures() {
     let mut command = Command::new(built("quickstart"));
