@@ -15,6 +15,7 @@ mod world;
 
 mod breaker;
 mod check;
+mod chaos;
 mod comparison;
 mod destinations;
 mod documentation;

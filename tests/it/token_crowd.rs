@@ -173,7 +173,7 @@ async fn the_times_of_a_cool_down_and_of_a_holder_are_told_apart() {
     assert_eq!(world.endpoint.count(), 1);
 }
 
-fn signal(signal: &str, function: &FunctionProcess) {
+pub(crate) fn signal(signal: &str, function: &FunctionProcess) {
     let id = function.id().expect("it runs").to_string();
     assert!(Command::new("kill").args([signal, &id]).status().expect("a kill command").success());
 }

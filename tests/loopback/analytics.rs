@@ -132,6 +132,12 @@ impl AnalyticsApi {
             Some((destination.to_owned(), HashSet::new()));
     }
 
+    /// Forgets all that is planned: from now on the rules hold.
+    pub fn heal(&self) {
+        self.rules.script.clear();
+        self.server.set_down(false);
+    }
+
     /// Breaks every connection and refuses new ones, or ends that.
     pub fn set_down(&self, down: bool) {
         self.server.set_down(down);

@@ -254,6 +254,10 @@ impl Script {
         self.with(|plan| plan.next.len())
     }
 
+    pub(super) fn clear(&self) {
+        self.with(|plan| *plan = Plan::default());
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut Plan) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

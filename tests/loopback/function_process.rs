@@ -90,6 +90,17 @@ impl FunctionProcess {
         Some(status)
     }
 
+    /// Kills the process, as a machine that goes away does, and returns the lines of its life.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub async fn kill(mut self) -> Vec<String> {
+        // One that has ended by itself cannot be killed.
+        drop(self.child.start_kill());
+        self.exit_status(Duration::from_secs(10)).await.expect("what is killed ends");
+        self.lines()
+    }
+
     /// Returns the process's id. Nothing once it has ended.
     #[must_use]
     pub fn id(&self) -> Option<u32> {

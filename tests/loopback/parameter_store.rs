@@ -170,6 +170,12 @@ impl ParameterStore {
         self.rules.script(operation).unplayed()
     }
 
+    /// Forgets all that is planned: from now on the rules hold.
+    pub fn heal(&self) {
+        self.rules.scripts.iter().for_each(Script::clear);
+        self.server.set_down(false);
+    }
+
     /// Breaks every connection and refuses new ones, or ends that.
     pub fn set_down(&self, down: bool) {
         self.server.set_down(down);

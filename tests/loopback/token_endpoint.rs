@@ -144,6 +144,12 @@ impl TokenEndpoint {
         self.rules.script.unplayed()
     }
 
+    /// Forgets all that is planned: from now on the rules hold.
+    pub fn heal(&self) {
+        self.rules.script.clear();
+        self.server.set_down(false);
+    }
+
     /// Breaks every connection and refuses new ones, or ends that.
     pub fn set_down(&self, down: bool) {
         self.server.set_down(down);
