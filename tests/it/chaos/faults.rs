@@ -149,7 +149,9 @@ impl Faults {
 
     /// What happens to a process while it has an invocation.
     pub(crate) fn mishap(&self, rng: &mut Rng) -> Option<Mishap> {
-        let after = Duration::from_millis(rng.u64(0..250));
+        // Most invocations take some ten milliseconds, the first of a process and those that wait take longer.
+        let latest = [5, 20, 80, 400][rng.usize(0..4)];
+        let after = Duration::from_millis(rng.u64(0..latest));
         match rng.u8(0..6) {
             0..2 if self.kills => Some(Mishap::Killed { after }),
             2..4 if self.freezes => Some(Mishap::Frozen { after, time: Duration::from_millis(rng.u64(10..900)) }),
