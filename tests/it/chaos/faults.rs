@@ -80,7 +80,9 @@ impl Faults {
                 _ => lab.analytics.otherwise(Some(Answer::status(429).retry_after("3600"))),
             }
         }
-        for _ in 0..rng.usize(0..6) {
+        // Few requests of a round that goes well, or most of one that does not: then objects come back in part.
+        let most = [6, 60][rng.usize(0..2)];
+        for _ in 0..rng.usize(0..most) {
             let answer = match rng.u8(0..8) {
                 0..3 if self.api => Self::of_api(rng),
                 3..5 if self.refusals => Answer::status([400, 413, 422][rng.usize(0..3)]),
@@ -104,11 +106,14 @@ impl Faults {
                 }
             }
         }
+        lab.objects.heal();
         if self.bucket {
+            let operation = |rng: &mut Rng| [OfBucket::Get, OfBucket::Put, OfBucket::Delete][rng.usize(0..3)];
             for _ in 0..rng.usize(0..6) {
-                let operation = [OfBucket::Get, OfBucket::Put, OfBucket::Delete][rng.usize(0..3)];
-                let times = if rng.u8(0..4) == 0 { 6 } else { 1 };
-                lab.objects.script(operation, std::iter::repeat_n(self.of_bucket(rng), times));
+                lab.objects.script(operation(rng), [self.of_bucket(rng)]);
+            }
+            if rng.bool() {
+                lab.objects.otherwise(operation(rng), Some(self.of_bucket(rng)));
             }
         }
         if self.queue {
