@@ -108,13 +108,16 @@ impl Faults {
         }
         lab.objects.heal();
         if self.bucket {
-            let operation = |rng: &mut Rng| [OfBucket::Get, OfBucket::Put, OfBucket::Delete][rng.usize(0..3)];
-            for _ in 0..rng.usize(0..6) {
-                lab.objects.script(operation(rng), [self.of_bucket(rng)]);
+            let mut fault = || {
+                let operation = [OfBucket::Get, OfBucket::Put, OfBucket::Delete][rng.usize(0..3)];
+                (operation, self.of_bucket(operation, rng))
+            };
+            for _ in 0..6 {
+                let (operation, answer) = fault();
+                lab.objects.script(operation, [answer]);
             }
-            if rng.bool() {
-                lab.objects.otherwise(operation(rng), Some(self.of_bucket(rng)));
-            }
+            let (operation, answer) = fault();
+            lab.objects.otherwise(operation, Some(answer).filter(|_| rng.bool()));
         }
         if self.queue {
             for _ in 0..rng.usize(0..3) {
@@ -139,16 +142,20 @@ impl Faults {
         }
     }
 
-    fn of_bucket(&self, rng: &mut Rng) -> Answer {
-        match rng.u8(0..8) {
+    fn of_bucket(&self, operation: OfBucket, rng: &mut Rng) -> Answer {
+        if operation == OfBucket::Get && rng.bool() {
+            // In the middle of a small object.
+            return Answer::status(200).cut_after(rng.usize(250..2500));
+        }
+        match rng.u8(0..7) {
             0 => object_store::slow_down(),
             1 => object_store::internal_error(),
             2 => object_store::access_denied(),
             3 => Answer::closed_before_body(),
             4 => Answer::closed_after_body(),
             5 => Answer::status(200).cut_after(0),
-            6 if !self.are_definite() => Answer::hang(),
-            _ => Answer::status(200).cut_after(rng.usize(250..900)),
+            _ if self.are_definite() => Answer::status(200),
+            _ => Answer::hang(),
         }
     }
 
