@@ -116,19 +116,36 @@ class Stack:
         return client.describe_stack_resource(StackName=STACK, LogicalResourceId=logical_id)["StackResourceDetail"]["PhysicalResourceId"]
 
 
+def failures(cloud):
+    """What CloudFormation says of the resources that it could not make."""
+    events = cloud.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
+    return [(each["LogicalResourceId"], each.get("ResourceStatusReason")) for each in events if each["ResourceStatus"].endswith("_FAILED")]
+
+
 @pytest.fixture(scope="session")
 def stack(cloud, binary, token_endpoint, analytics_api):
     """template.yaml as `sam deploy` brings it out, with credentials in the parameter that its output names."""
     package = cloud.directory / "package"
-    (package / "code").mkdir(parents=True)
-    shutil.copy(binary, package / "code/bootstrap")
+    for directory, program in (("code", binary), ("redrive", binary.with_name("apigw-log-redrive"))):
+        (package / directory).mkdir(parents=True)
+        if program.exists():
+            shutil.copy(program, package / directory / "bootstrap")
+        else:
+            stand_in = package / directory / "bootstrap"
+            stand_in.write_text(f"#!{sys.executable}\n{(HERE / 'redrive_stand_in.py').read_text()}")
+            stand_in.chmod(0o755)
     shutil.copy(cfn.ROOT / "subscriptions.yaml", package)
     template = (cfn.ROOT / "template.yaml").read_text()
-    # The function's own environment has to name the stand-in, and the analytics API's certificate; nothing else is changed.
-    last = "          METRICS_NAMESPACE: !Ref MetricsNamespace\n"
-    assert template.count(last) == template.count("CodeUri: .\n") == 1
-    extra = f"          AWS_ENDPOINT_URL: {cloud.endpoint}\n          SSL_CERT_FILE: {analytics_api.directory}/server.pem\n"
-    (package / "template.yaml").write_text(template.replace(last, last + extra).replace("CodeUri: .\n", "CodeUri: code/\n"))
+    # The functions' environment has to name the stand-in, and the analytics API's certificate. Bucket and queues let nobody in
+    # without TLS, which the stand-in does not speak. Nothing else is changed.
+    last = "        METRICS_NAMESPACE: !Ref MetricsNamespace\n"
+    redrive = "    Properties:\n      Description: Delivers what Firehose kept under failed/"
+    assert template.count(last) == template.count("CodeUri: .\n") == template.count(redrive) == 1
+    extra = f"        AWS_ENDPOINT_URL: {cloud.endpoint}\n        SSL_CERT_FILE: {analytics_api.directory}/server.pem\n"
+    template = template.replace(last, last + extra).replace("CodeUri: .\n", "CodeUri: code/\n")
+    template = template.replace(redrive, redrive.replace("Properties:\n", "Properties:\n      CodeUri: redrive/\n"))
+    assert template.count('"aws:SecureTransport": "false"') == 3
+    (package / "template.yaml").write_text(template.replace('"aws:SecureTransport": "false"', '"aws:SecureTransport": "unknown"'))
 
     for group in ("/existing/orders", "/existing/pages", "API-Gateway-Execution-Logs_a1b2c3d4e5/prod"):
         cloud.client("logs").create_log_group(logGroupName=group)
@@ -136,10 +153,10 @@ def stack(cloud, binary, token_endpoint, analytics_api):
         "sam", "deploy", "--template-file", package / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--no-confirm-changeset", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
         f"AnalyticsUrl={analytics_api.url}", f"TokenUrl={token_endpoint}/token", f"Architecture={ARCHITECTURE}", "Archive=structured",
-        "LogGroupNames=/existing/orders,-,/existing/pages", "ExecutionLogStages=a1b2c3d4e5/prod",
+        "LogGroupNames=/existing/orders,-,/existing/pages", "ExecutionLogStages=a1b2c3d4e5/prod", "RedriveDelaySeconds=0",
     ]  # fmt: skip
     result = subprocess.run(command, env=cloud.environment, cwd=package, capture_output=True, text=True, check=False, timeout=300)
-    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-3000:]
+    assert result.returncode == 0, f"{failures(cloud)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
     deployed = Stack(cloud)
     # The stand-in judges GetParameters as if it named no parameter; what AWS judges it by is tested with the template's permissions.
     cloud.client("iam").put_role_policy(
@@ -217,10 +234,13 @@ def issued(token_endpoint):
         return int(response.read())
 
 
-def function_log(cloud, stack):
-    logs = cloud.client("logs")
-    events = logs.filter_log_events(logGroupName=stack.outputs["FunctionLogGroupName"])["events"]
+def log_of(cloud, stack, output):
+    events = cloud.client("logs").filter_log_events(logGroupName=stack.outputs[output])["events"]
     return "\n".join(event["message"] for event in events)
+
+
+def function_log(cloud, stack):
+    return log_of(cloud, stack, "FunctionLogGroupName")
 
 
 def test_every_event_reaches_the_analytics_api_and_the_archive(cloud, stack, relay, analytics_api, token_endpoint):
@@ -351,6 +371,34 @@ def record(message):
         "logEvents": [{"id": "1", "timestamp": int(time.time() * 1000), "message": message}],
     }  # fmt: skip
     return base64.b64encode(gzip.compress(json.dumps(envelope).encode())).decode()
+
+
+def test_an_object_under_failed_comes_back_by_itself(cloud, stack, analytics_api):
+    s3, bucket = cloud.client("s3"), stack.outputs["BucketName"]
+    envelope = {
+        "messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/existing/orders", "logStream": "s", "subscriptionFilters": [STACK],
+        "logEvents": [{"id": "it-came-back", "timestamp": int(time.time() * 1000), "message": access_line(7)}],
+    }  # fmt: skip
+    line = {
+        "attemptsMade": 1, "arrivalTimestamp": int(time.time() * 1000), "errorCode": "Lambda.ProcessingFailedStatus", "errorMessage": "…",
+        "attemptEndingTimestamp": int(time.time() * 1000), "rawData": base64.b64encode(gzip.compress(json.dumps(envelope).encode())).decode(),
+        "lambdaArn": "arn:aws:lambda:eu-west-1:111122223333:function:f:live",
+    }  # fmt: skip
+    key = "failed/processing-failed/2026/11/21/18/a b+c"
+    s3.put_object(Bucket=bucket, Key=key, Body=(json.dumps(line) + "\n").encode())
+
+    def gone():
+        return not s3.list_objects_v2(Bucket=bucket, Prefix="failed/").get("Contents")
+
+    until(lambda: f"still there: {s3.list_objects_v2(Bucket=bucket).get('Contents')}; the function says:\n{log_of(cloud, stack, 'RedriveLogGroupName')}", gone, seconds=20)
+    if (cloud.directory / "package/redrive/bootstrap").read_bytes().startswith(b"#!"):
+        report = json.loads(s3.get_object(Bucket=bucket, Key="parked/report")["Body"].read())
+        assert report == {
+            "key": key, "lines": [json.dumps(line)], "wait": "ok", "list": "ok", "queue": "ok", "delete": "ok",
+            "read elsewhere": "AccessDenied", "write elsewhere": "AccessDenied", "gone": "NoSuchKey",
+        }  # fmt: skip
+    else:
+        until("the event has not arrived", lambda: [event for event in analytics_api.accepted() if event["id"] == "it-came-back"])
 
 
 def test_without_its_role_s_policies_the_function_is_refused(cloud, stack):

@@ -35,6 +35,12 @@ SERVICES = {
     "logs:StartQuery": "the log-reading API",
     "logs:GetQueryResults": "the log-reading API",
     "execute-api:Invoke": "people who read logs",
+    "s3:DeleteObject": "the redrive function, of what was delivered",
+    "sqs:ChangeMessageVisibility": "the redrive function, to wait",
+    "sqs:SendMessage": "the redrive function, for a replay",
+    "sqs:ReceiveMessage": "Lambda, for the event source mapping",
+    "sqs:DeleteMessage": "Lambda, for the event source mapping",
+    "sqs:GetQueueAttributes": "Lambda, for the event source mapping",
 }
 
 
@@ -108,7 +114,7 @@ def test_a_key_is_used_through_its_service_and_for_one_thing_only():
             condition = cfn.text(statement["Condition"])
             assert "kms:ViaService" in condition, name
             assert "kms:EncryptionContext:" in condition, name
-    assert found == 2
+    assert found == 3
 
 
 def own_groups():
@@ -116,12 +122,12 @@ def own_groups():
     return {
         name: each["Properties"]["LogGroupName"]["Fn::Sub"]
         for name, each in cfn.resources(TEMPLATE, "AWS::Logs::LogGroup").items()
-        if name in ("ForwarderLogGroup", "StreamLogGroup", "LogReadApiLogGroup")
+        if name in ("ForwarderLogGroup", "RedriveLogGroup", "StreamLogGroup", "LogReadApiLogGroup")
     }
 
 
-def test_the_groups_of_function_stream_and_reading_api_are_never_subscribed():
-    assert len(own_groups()) == 3
+def test_the_groups_of_functions_stream_and_reading_api_are_never_subscribed():
+    assert len(own_groups()) == 4
     for each in cfn.resources(TEMPLATE, "AWS::Logs::SubscriptionFilter").values():
         assert each["Properties"]["LogGroupName"]["Ref"] in ("ApiAccessLogGroup", "ApiExecutionLogGroup")
     # The reading API writes no execution log, whose group would have a name that only AWS knows.
@@ -157,7 +163,8 @@ def test_each_entry_of_a_list_is_subscribed():
 
 def test_the_bucket_outlives_the_stack_and_lets_nobody_in_without_tls():
     bucket = TEMPLATE["Resources"]["Bucket"]
-    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    # A first deployment that fails takes it away, so that it can be tried again.
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     (statement,) = TEMPLATE["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})

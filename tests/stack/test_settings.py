@@ -8,7 +8,10 @@ import cfn
 TEMPLATE = cfn.load()
 PARAMETERS = TEMPLATE["Parameters"]
 FUNCTION = TEMPLATE["Resources"]["Forwarder"]["Properties"]
-VARIABLES = FUNCTION["Environment"]["Variables"]
+REDRIVE = TEMPLATE["Resources"]["Redrive"]["Properties"]
+VARIABLES = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+
+REDRIVE_METRICS = {"ObjectsDelivered", "ObjectsLeft", "RecordsParked", "RedriveFaults", "OldestObjectAge"}
 
 # Set by Lambda, the machine or the build, not by an operator.
 OF_THE_PLATFORM = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL_CERT_FILE", "CARGO_PKG_NAME"}
@@ -55,7 +58,7 @@ def test_only_the_address_has_to_be_given():
 
 
 def test_every_parameter_is_used_and_stands_in_a_group():
-    rest = cfn.text([TEMPLATE[part] for part in ("Conditions", "Resources", "Outputs")])
+    rest = cfn.text([TEMPLATE[part] for part in ("Conditions", "Globals", "Resources", "Outputs")])
     groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]
     assert sorted(grouped) == sorted(PARAMETERS)
@@ -67,6 +70,11 @@ def test_every_parameter_is_used_and_stands_in_a_group():
 def test_the_function_is_built_from_the_package_and_answers_within_firehoses_patience():
     manifest = (cfn.ROOT / "Cargo.toml").read_text()
     assert f'name = "{TEMPLATE["Resources"]["Forwarder"]["Metadata"]["BuildProperties"]["Binary"]}"' in manifest
+    assert TEMPLATE["Resources"]["Redrive"]["Metadata"] == {
+        "BuildMethod": "rust-cargolambda",
+        "BuildProperties": {"Binary": "apigw-log-redrive"},
+        "checkov": TEMPLATE["Resources"]["Redrive"]["Metadata"]["checkov"],
+    }
     timeouts = PARAMETERS["FunctionTimeoutSeconds"]["AllowedValues"]
     assert max(timeouts) <= 300
     # The default wait for one answer leaves time to answer Firehose.
@@ -77,6 +85,7 @@ def test_the_function_is_built_from_the_package_and_answers_within_firehoses_pat
 def test_no_level_takes_the_metrics_away():
     # A line without a level, as the metrics are, counts as INFO for Lambda's filter.
     levels = TEMPLATE["Mappings"]["LogLevels"]
+    assert REDRIVE["LoggingConfig"]["ApplicationLogLevel"] == FUNCTION["LoggingConfig"]["ApplicationLogLevel"]
     assert FUNCTION["LoggingConfig"]["ApplicationLogLevel"] == {"Fn::FindInMap": ["LogLevels", {"Ref": "FunctionLogLevel"}, "Lambda"]}
     assert VARIABLES["LOG_LEVEL"] == {"Fn::FindInMap": ["LogLevels", {"Ref": "FunctionLogLevel"}, "Function"]}
     assert sorted(levels) == sorted(PARAMETERS["FunctionLogLevel"]["AllowedValues"])
@@ -88,6 +97,7 @@ def test_a_changed_parameter_comes_into_force():
     # Firehose invokes the alias; SAM publishes no version when only a parameter changes.
     assert TEMPLATE["Resources"]["ForwarderAlias"]["Properties"]["FunctionVersion"] == "$LATEST"
     assert "AutoPublishAlias" not in FUNCTION
+    assert "Environment" not in FUNCTION
 
 
 def test_the_environment_fits_lambdas_limit_with_the_longest_formats_that_are_allowed():
@@ -135,5 +145,16 @@ def test_the_alarms_and_the_dashboard_read_metrics_that_the_function_writes():
     assert json.loads(re.sub(r"\$\{[^}]+\}", "x", dashboard))["widgets"]
     own |= set(re.findall(r'"\$\{MetricsNamespace\}", "(\w+)"', dashboard))
     assert len(own) > 20
+    if 'name = "apigw-log-redrive"' not in (cfn.ROOT / "Cargo.toml").read_text():
+        own -= REDRIVE_METRICS  # not before the function is part of the package
     for metric in own:
         assert f'"{metric}"' in code, metric
+
+
+def test_every_metric_of_the_alarms_is_explained():
+    explained = (cfn.ROOT / "docs/metrics.md").read_text()
+    for alarm in cfn.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values():
+        if alarm["Properties"].get("Namespace") == {"Ref": "MetricsNamespace"}:
+            assert f"`{alarm['Properties']['MetricName']}`" in explained
+    for metric in REDRIVE_METRICS:
+        assert f"| `{metric}` |" in explained
