@@ -31,6 +31,7 @@ from processes import answers, free_ports, running, until
 
 HERE = pathlib.Path(__file__).resolve().parent
 STACK = "fwd"
+MANY = [f"/existing/of-many/{number}" for number in range(47)]
 SECRET = "a secret: with /+%&= signs"
 LIFETIME = 4  # seconds that a token lives
 STAND_IN = "what-only-the-stand-in-asks-for"
@@ -147,13 +148,13 @@ def stack(cloud, binary, token_endpoint, analytics_api):
     assert template.count('"aws:SecureTransport": "false"') == 3
     (package / "template.yaml").write_text(template.replace('"aws:SecureTransport": "false"', '"aws:SecureTransport": "unknown"'))
 
-    for group in ("/existing/orders", "/existing/pages", "API-Gateway-Execution-Logs_a1b2c3d4e5/prod"):
+    for group in ("/existing/orders", "/existing/pages", *MANY, "API-Gateway-Execution-Logs_a1b2c3d4e5/prod"):
         cloud.client("logs").create_log_group(logGroupName=group)
     command = [
         "sam", "deploy", "--template-file", package / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--no-confirm-changeset", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
         f"AnalyticsUrl={analytics_api.url}", f"TokenUrl={token_endpoint}/token", f"Architecture={ARCHITECTURE}", "Archive=structured",
-        "LogGroupNames=/existing/orders,-,/existing/pages", "ExecutionLogStages=a1b2c3d4e5/prod", "RedriveDelaySeconds=0",
+        f"LogGroupNames=/existing/orders,-,/existing/pages,{','.join(MANY)}", "ExecutionLogStages=a1b2c3d4e5/prod", "RedriveDelaySeconds=0",
     ]  # fmt: skip
     result = subprocess.run(command, env=cloud.environment, cwd=package, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, f"{failures(cloud)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
@@ -331,6 +332,12 @@ class ReadApi:
             template = integration["responses"]["4\\d{2}" if error.code < 500 else "default"]["responseTemplates"]["application/json"]
             result = self.velocity([{"template": template, "body": error.read().decode()}])[0]
             return result["status"] or (400 if error.code < 500 else 502), json.loads(result["output"])
+
+
+def test_every_log_group_of_a_long_list_is_subscribed(cloud, stack):
+    for group in ("/existing/orders", "/existing/pages", *MANY):
+        (found,) = [each for each in cloud.client("logs").describe_subscription_filters(logGroupName=group)["subscriptionFilters"] if each["filterName"] != "relay"]
+        assert found["destinationArn"] == stack.outputs["StreamArn"]
 
 
 def test_the_log_reading_api_lists_reads_pages_and_searches_with_its_role(cloud, stack, velocity):

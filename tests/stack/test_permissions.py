@@ -8,6 +8,7 @@ import cfn
 
 TEMPLATE = cfn.load()
 SUBSCRIPTIONS = cfn.load("subscriptions.yaml")
+SLOTS = 50
 
 # Who calls each action that a role of the stack has: the code, by the method of the SDK, or a service, by its documentation.
 CODE = {
@@ -135,30 +136,84 @@ def test_the_groups_of_functions_stream_and_reading_api_are_never_subscribed():
         assert settings["LoggingLevel"] == "OFF"
 
 
+def refused(name, value):
+    """Whether CloudFormation refuses a parameter's value before it starts."""
+    parameter = TEMPLATE["Parameters"][name]
+    too_long = len(value) > parameter.get("MaxLength", 4096)
+    return too_long or not re.fullmatch(parameter.get("AllowedPattern", ".*"), value, re.DOTALL)
+
+
 def test_the_list_of_log_groups_refuses_the_groups_of_a_forwarder():
-    parameter = TEMPLATE["Parameters"]["LogGroupNames"]
-    assert parameter["Type"] == "CommaDelimitedList"
-    allowed = re.compile(parameter["AllowedPattern"])
     for name in own_groups().values():
-        assert not allowed.fullmatch(name.replace("${AWS::StackName}", "some-stack"))
-    for name in ("/aws/apigateway/a/access", "API-Gateway-Execution-Logs_a1b2c3/prod", "my_group", "none", "-"):
-        assert allowed.fullmatch(name)
+        group = name.replace("${AWS::StackName}", "some-stack")
+        assert refused("LogGroupNames", group)
+        assert refused("LogGroupNames", f"/aws/a,{group}")
+    for name in ("/aws/apigateway/a/access", "API-Gateway-Execution-Logs_a1b2c3/prod", "my_group", "none", "-", "a,-,b", "a, b"):
+        assert not refused("LogGroupNames", name)
+
+
+def test_a_list_is_subscribed_to_its_last_entry_or_refused():
+    for name, entry in (("LogGroupNames", "/aws/apigateway/orders{}/access"), ("ExecutionLogStages", "a1b2c3d4e5/stage{}")):
+        assert not refused(name, ",".join(entry.format(i) for i in range(SLOTS)))
+        assert refused(name, ",".join(entry.format(i) for i in range(SLOTS + 1)))
+        assert refused(name, entry.format(1) + ",")
+
+
+def slots(kind):
+    return {int(name.removeprefix(kind)): each for name, each in SUBSCRIPTIONS["Resources"].items() if re.fullmatch(rf"{kind}\d+", name)}
 
 
 def test_each_entry_of_a_list_is_subscribed():
     for list_name, nested in (("LogGroupNames", "LogGroupSubscriptions"), ("ExecutionLogStages", "StageSubscriptions")):
-        given = TEMPLATE["Resources"][nested]["Properties"]["Parameters"]
-        slots = sorted(int(name[4:]) for name in given if re.fullmatch(r"Name\d+", name))
-        assert slots == list(range(1, 11))
-        for slot in slots:
-            select, split = given[f"Name{slot}"]["Fn::Select"]
-            assert select == slot - 1
-            assert f'"Ref": "{list_name}"' in cfn.text(split)
-            for kind in ("Subscription", "DeliveryErrorsAlarm"):
-                each = SUBSCRIPTIONS["Resources"][f"{kind}{slot}"]
-                assert each["Condition"] == f"Has{slot}"
-                assert f"${{Prefix}}${{Name{slot}}}" in cfn.text(each)
-            assert f"${{Prefix}}${{Name{slot}}}:*" in cfn.text(SUBSCRIPTIONS["Resources"]["ReadPolicy"])
+        names = TEMPLATE["Resources"][nested]["Properties"]["Parameters"]["Names"]["Fn::Sub"]
+        # A list of one entry fills all slots.
+        assert names == ",".join([f"${{{list_name}}}"] + ["-"] * (SLOTS - 1))
+    for kind in ("Subscription", "DeliveryErrorsAlarm", "DeliveryThrottlingAlarm", "QuietAlarm"):
+        assert list(slots(kind)) == list(range(1, SLOTS + 1))
+        first = cfn.text(slots(kind)[1])
+        for slot, each in slots(kind).items():
+            text = cfn.text(each)
+            assert f'"Fn::Select": [{slot - 1}, ' in text
+            # All slots are the first one with another number.
+            for one, other in (("Has1", f"Has{slot}"), ("Quiet1", f"Quiet{slot}"), ('-1"', f'-{slot}"'), ("[0, ", f"[{slot - 1}, ")):
+                text = text.replace(other, one)
+            assert text == first, (kind, slot)
+    conditions = SUBSCRIPTIONS["Conditions"]
+    for slot in range(1, SLOTS + 1):
+        assert conditions[f"Has{slot}"] == {"Fn::Not": [{"Fn::Equals": [{"Fn::Select": [slot - 1, {"Ref": "Names"}]}, "-"]}]}
+        assert conditions[f"Quiet{slot}"] == {"Fn::And": [{"Condition": "MayBeQuiet"}, {"Condition": f"Has{slot}"}]}
+        for policy in ("ReadPolicy", "BackfillPolicy"):
+            has, arn, _ = SUBSCRIPTIONS["Resources"][policy]["Properties"]["PolicyDocument"]["Statement"][0]["Resource"][slot - 1]["Fn::If"]
+            assert has == f"Has{slot}"
+            assert arn["Fn::Sub"][0].endswith(":log-group:${Prefix}${Name}:*")
+            assert arn["Fn::Sub"][1] == {"Name": {"Fn::Select": [slot - 1, {"Ref": "Names"}]}}
+    tens = [{each["Condition"] for each in conditions[f"HasTen{i}"]["Fn::Or"]} for i in range(1, SLOTS // 10 + 1)]
+    assert set.union(*tens) == {f"Has{slot}" for slot in range(1, SLOTS + 1)}
+
+
+def test_a_list_of_dashes_makes_no_policy_without_a_resource():
+    assert SUBSCRIPTIONS["Resources"]["BackfillPolicy"]["Condition"] == "HasAny"
+    assert SUBSCRIPTIONS["Conditions"]["Reads"] == {"Fn::And": [{"Condition": "HasAny"}, {"Condition": "HasReadRole"}]}
+    # A stack has to have a resource.
+    assert [name for name, each in SUBSCRIPTIONS["Resources"].items() if "Condition" not in each] == ["Placeholder"]
+
+
+def test_the_longest_lists_fit_a_managed_policy_and_a_parameter():
+    longest = "arn:aws-us-gov:logs:us-gov-west-1:111122223333:log-group:"
+    for name, prefix in (("LogGroupNames", ""), ("ExecutionLogStages", "API-Gateway-Execution-Logs_")):
+        given = TEMPLATE["Parameters"][name]["MaxLength"] - (SLOTS - 1)
+        arns = given + SLOTS * len(f'"{longest}{prefix}:*",')
+        assert arns + len('{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:DescribeLogStreams","logs:GetLogEvents","logs:FilterLogEvents","logs:StartQuery"],"Resource":[]}]}') <= 6144
+        assert TEMPLATE["Parameters"][name]["MaxLength"] + 2 * SLOTS <= 4096
+
+
+def test_each_kind_of_log_has_a_filter_pattern_of_its_own():
+    resources = TEMPLATE["Resources"]
+    access, execution = {"Ref": "FilterPattern"}, {"Ref": "ExecutionFilterPattern"}
+    assert resources["ApiAccessSubscription"]["Properties"]["FilterPattern"] == access
+    assert resources["ApiExecutionSubscription"]["Properties"]["FilterPattern"] == execution
+    assert resources["LogGroupSubscriptions"]["Properties"]["Parameters"]["FilterPattern"] == access
+    assert resources["StageSubscriptions"]["Properties"]["Parameters"]["FilterPattern"] == execution
 
 
 def test_the_bucket_outlives_the_stack_and_lets_nobody_in_without_tls():

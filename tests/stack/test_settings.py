@@ -121,26 +121,62 @@ def test_the_access_log_format_can_be_deployed_and_holds_no_secret():
     assert "apiKey" not in text
 
 
+def alarms():
+    """Logical id and properties of every alarm, with the template that makes it."""
+    for template in (TEMPLATE, cfn.load("subscriptions.yaml")):
+        for name, each in cfn.resources(template, "AWS::CloudWatch::Alarm").items():
+            yield name, each["Properties"]
+
+
+def description(alarm):
+    text = alarm["AlarmDescription"]["Fn::Sub"]
+    return text if isinstance(text, str) else text[0]
+
+
 def test_each_alarm_says_what_to_do_and_links_to_a_section_of_the_runbook():
     runbook = (cfn.ROOT / "docs/operations.md").read_text()
     sections = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", runbook, re.MULTILINE)}
     seen = set()
-    for name in ("template.yaml", "subscriptions.yaml"):
-        for alarm in cfn.resources(cfn.load(name), "AWS::CloudWatch::Alarm").values():
-            description = alarm["Properties"]["AlarmDescription"]["Fn::Sub"]
-            assert len(description) > 60
-            anchor = description.rsplit("${RunbookUrl}#", 1)[1]
-            assert anchor in sections
-            seen.add(anchor)
-    assert len(seen) >= 13
+    for _, alarm in alarms():
+        assert len(description(alarm)) > 60
+        anchor = description(alarm).rsplit("${RunbookUrl}#", 1)[1]
+        assert anchor in sections
+        seen.add(anchor)
+    assert len(seen) >= 20
+
+
+def test_each_alarm_tells_somebody_if_there_is_somebody_to_tell():
+    for name, alarm in alarms():
+        for actions in ("AlarmActions", "OKActions"):
+            assert "AlarmTopic" in cfn.text(alarm[actions]), name
+
+
+def test_silence_is_told_after_the_first_event_only():
+    quiet = [(name, alarm) for name, alarm in alarms() if name == "NoEventsAlarm" or name.startswith("QuietAlarm")]
+    assert len(quiet) == 51
+    for name, alarm in quiet:
+        # A new alarm is without data, and tells of changes only; neither metric has a data point without an event.
+        assert alarm["TreatMissingData"] == "missing"
+        assert alarm["InsufficientDataActions"] == alarm["AlarmActions"]
+        assert (alarm["MetricName"], alarm["Statistic"]) == (("OldestEventAge", "SampleCount") if name == "NoEventsAlarm" else ("ForwardedLogEvents", "Sum"))
+        assert alarm["Period"] == 900
+    assert TEMPLATE["Mappings"]["Quarters"] == {str(each): {"Number": each // 900} for each in PARAMETERS["GroupQuietSeconds"]["AllowedValues"]}
+    assert set(PARAMETERS["QuietSeconds"]["AllowedValues"]) < set(PARAMETERS["GroupQuietSeconds"]["AllowedValues"])
+
+
+def test_lost_and_throttled_events_of_each_subscription_are_alarmed_on():
+    for metric in ("DeliveryErrors", "DeliveryThrottling"):
+        found = [cfn.text(alarm["Dimensions"]) for _, alarm in alarms() if alarm.get("MetricName") == metric]
+        assert len(found) == 52
+        assert all('"FilterName"' in each for each in found)
 
 
 def test_the_alarms_and_the_dashboard_read_metrics_that_the_function_writes():
     code = "".join(path.read_text() for path in (cfn.ROOT / "src").rglob("*.rs"))
     own = set()
-    for alarm in cfn.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values():
-        if alarm["Properties"]["Namespace"] == {"Ref": "MetricsNamespace"}:
-            own.add(alarm["Properties"]["MetricName"])
+    for _, alarm in alarms():
+        if alarm["Namespace"] == {"Ref": "MetricsNamespace"}:
+            own.add(alarm["MetricName"])
     dashboard = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     assert json.loads(re.sub(r"\$\{[^}]+\}", "x", dashboard))["widgets"]
     own |= set(re.findall(r'"\$\{MetricsNamespace\}", "(\w+)"', dashboard))
@@ -153,8 +189,8 @@ def test_the_alarms_and_the_dashboard_read_metrics_that_the_function_writes():
 
 def test_every_metric_of_the_alarms_is_explained():
     explained = (cfn.ROOT / "docs/metrics.md").read_text()
-    for alarm in cfn.resources(TEMPLATE, "AWS::CloudWatch::Alarm").values():
-        if alarm["Properties"].get("Namespace") == {"Ref": "MetricsNamespace"}:
-            assert f"`{alarm['Properties']['MetricName']}`" in explained
+    for _, alarm in alarms():
+        if alarm["Namespace"] == {"Ref": "MetricsNamespace"}:
+            assert f"`{alarm['MetricName']}`" in explained
     for metric in REDRIVE_METRICS:
         assert f"| `{metric}` |" in explained
