@@ -100,12 +100,6 @@ def test_a_changed_parameter_comes_into_force():
     assert "Environment" not in FUNCTION
 
 
-def test_the_environment_fits_lambdas_limit_with_the_longest_formats_that_are_allowed():
-    # 4 KB in all; the rest of the settings takes well under 1 KB.
-    assert len(PARAMETERS["AccessLogFormat"]["Default"]) < 1000
-    assert PARAMETERS["AccessLogFormat"]["MaxLength"] <= 3000
-
-
 def test_one_access_log_format_feeds_the_stage_and_the_function():
     stage = TEMPLATE["Resources"]["ApiStage"]["Properties"]["AccessLogSetting"]["Fn::If"][1]
     assert stage["Format"] == {"Ref": "AccessLogFormat"}
