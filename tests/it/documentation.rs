@@ -1,4 +1,4 @@
-//! What the README says is what the code does: settings and tests by name.
+//! What the documents say is what the code does: settings, metrics and tests by name; and every link leads somewhere.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -27,10 +27,10 @@ fn quoted(text: &str, is_name: impl Fn(char) -> bool + Copy) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_readme_names_every_setting_and_no_other() {
+fn the_table_of_settings_names_every_setting_and_no_other() {
     let is_variable = |character: char| character.is_ascii_uppercase() || character == '_';
-    let readme = text("README.md");
-    let table: String = section(&readme, "## Settings")
+    let page = text("docs/settings.md");
+    let table: String = section(&page, "## Of the function")
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .fold(String::new(), |all, name| all + "`" + name + "` ");
@@ -52,9 +52,9 @@ fn the_readme_names_every_setting_and_no_other() {
 }
 
 #[test]
-fn every_test_that_the_readme_names_is_there() {
-    let readme = text("README.md");
-    let tables = [section(&readme, "## What happens when"), section(&readme, "## The token")].concat();
+fn every_test_that_a_table_names_is_there() {
+    let page = text("docs/delivery.md");
+    let tables = [section(&page, "## What happens when"), section(&page, "## The token")].concat();
     let is_test = |character: char| {
         character.is_ascii_lowercase() || character.is_ascii_digit() || matches!(character, '_' | ':')
     };
@@ -133,10 +133,42 @@ fn template_and_documents_name_every_destination() {
     let parameter = template.split("\n  Destination:\n").nth(1).expect("the parameter");
     let allowed = parameter.split("AllowedValues: [").nth(1).and_then(|rest| rest.split(']').next()).expect("a list");
     assert_eq!(allowed.split(", ").collect::<Vec<_>>(), names);
-    for document in ["README.md", "docs/destinations.md"] {
+    for document in ["docs/settings.md", "docs/destinations.md"] {
         let document = text(document);
         for name in &names {
             assert!(document.contains(&format!("`{name}`")), "{name}");
         }
     }
+}
+
+/// What a heading is linked by, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|char| char.is_alphanumeric() || matches!(char, ' ' | '-' | '_'));
+    kept.map(|char| if char == ' ' { '-' } else { char.to_ascii_lowercase() }).collect()
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(root.join("docs")).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root.join(name));
+    let mut links = 0;
+    for page in pages.chain(top).filter(|path| path.extension() == Some(OsStr::new("md"))) {
+        let folder = page.parent().expect("a folder");
+        let content = std::fs::read_to_string(&page).expect("text");
+        let targets = content.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.contains(' ')) {
+            let (file, part) = target.split_once('#').unwrap_or((target, ""));
+            let linked = if file.is_empty() { page.clone() } else { folder.join(file) };
+            assert!(linked.exists(), "{}: {target}", page.display());
+            links += 1;
+            if !part.is_empty() {
+                let linked = std::fs::read_to_string(&linked).expect("text");
+                let headings = linked.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
+                let is_there = headings.map(|heading| anchor(heading.trim())).any(|anchor| anchor == part);
+                assert!(is_there, "{}: {target}", page.display());
+            }
+        }
+    }
+    assert!(links > 50);
 }

@@ -1,4 +1,4 @@
-//! What happens when the analytics API, or the way to it, fails: one test for each row of the table in the README.
+//! What happens when the analytics API, or the way to it, fails: one test for each row of the table in docs/delivery.md.
 
 use std::time::{Duration, Instant};
 

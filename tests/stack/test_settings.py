@@ -1,9 +1,10 @@
-"""One set of settings: the code reads it, the template fills it, the README explains it."""
+"""One set of settings: the code reads it, the template fills it, docs/settings.md explains it."""
 
 import json
 import re
 
 import cfn
+import parameters_page
 
 TEMPLATE = cfn.load()
 PARAMETERS = TEMPLATE["Parameters"]
@@ -24,9 +25,9 @@ def code_settings():
     return set(re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|ARCHIVE|AUTH|DERIVE|DESTINATION|EXCLUDE|REDACT)"', code)) - OF_THE_PLATFORM
 
 
-def readme_settings():
-    """Variable and default of each row of the README's table of settings."""
-    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]+)`(?:, `([A-Z][A-Z0-9_]+)`)? \|.*\| ([^|]+) \|$", (cfn.ROOT / "README.md").read_text(), re.MULTILINE)
+def documented_settings():
+    """Variable and default of each row of the table of settings."""
+    rows = re.findall(r"^\| `([A-Z][A-Z0-9_]+)`(?:, `([A-Z][A-Z0-9_]+)`)? \|.*\| ([^|]+) \|$", (cfn.ROOT / "docs/settings.md").read_text().split("\n## Of the stack")[0], re.MULTILINE)
     return {name: default.strip().strip("`") for first, second, default in rows for name in (first, second) if name}
 
 
@@ -39,12 +40,12 @@ def test_the_template_fills_the_settings_that_the_code_reads():
     assert set(VARIABLES) == code_settings()
 
 
-def test_the_readme_explains_the_settings_that_the_code_reads():
-    assert set(readme_settings()) == code_settings()
+def test_the_page_explains_the_settings_that_the_code_reads():
+    assert set(documented_settings()) == code_settings()
 
 
-def test_a_default_is_the_same_in_template_and_readme():
-    for variable, default in readme_settings().items():
+def test_a_default_is_the_same_in_template_and_page():
+    for variable, default in documented_settings().items():
         parameter = parameter_of(variable)
         if parameter is None or variable == "ACCESS_LOG_FORMAT":
             continue
@@ -188,3 +189,10 @@ def test_every_metric_of_the_alarms_is_explained():
             assert f"`{alarm['MetricName']}`" in explained
     for metric in REDRIVE_METRICS:
         assert f"| `{metric}` |" in explained
+
+
+def test_the_page_explains_every_parameter():
+    assert parameters_page.PAGE.read_text() == parameters_page.page(TEMPLATE)
+    rows = re.findall(r"^\| `\w+` \| ([^|]+) \|", parameters_page.PAGE.read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert parameters_page.of_settings(TEMPLATE) <= named
