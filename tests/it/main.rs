@@ -14,8 +14,8 @@ pub mod naive;
 mod world;
 
 mod breaker;
-mod check;
 mod chaos;
+mod check;
 mod comparison;
 mod destinations;
 mod documentation;
@@ -33,6 +33,7 @@ mod receivers;
 mod redrive;
 mod redrive_by_hand;
 mod redrive_crash;
+mod redrive_large;
 mod redrive_world;
 mod samples;
 mod schema;

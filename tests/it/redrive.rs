@@ -365,3 +365,4 @@ async fn an_answer_that_does_not_tell_its_end_is_no_object() {
     world.drain().await;
     assert_eq!((world.delivered(), world.objects.keys("").len()), (vec![id(0)], 0));
 }
+
