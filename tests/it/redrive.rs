@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::loopback::object_store::{self, Created, Operation};
 use crate::loopback::{Answer, notification, queue};
 use crate::redrive_world::{BUCKET, FOLDER, RedriveWorld, failed_line, failed_object, lines};
-use crate::world::{CREDENTIALS_PARAMETER, credentials, envelope, gzip, id, record, records};
+use crate::world::{CREDENTIALS_PARAMETER, credentials, envelope, gzip, id, id_of_lines, record, records};
 
 fn parked(name: &str) -> String {
     format!("parked/processing-failed/2026/11/21/18/{name}")
@@ -135,6 +135,46 @@ async fn what_would_fail_again_is_parked_with_its_reason() {
     let reasons: Vec<&str> = lines.iter().map(|line| line["parkedReason"].as_str().expect("a reason")).collect();
     assert!(reasons[0].contains("gzip") && reasons[1].contains("4096") && reasons[2].contains("422"), "{reasons:?}");
     assert_eq!(world.metric("RecordsParked"), 4);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_parked() {
+    let world = RedriveWorld::start(&[("MAX_BATCH_BYTES", "2000")]).await;
+    world.analytics.set_max_bytes(1000);
+    let large = |number: usize, bytes: usize| gzip(envelope("g", number, &[&"x".repeat(bytes)]));
+    world.keep("logs-1-a", &[record(0), large(1, 1100), large(2, 2100), record(3)]);
+    world.drain().await;
+    assert_eq!(world.delivered(), [id(0), id(3)]);
+    let lines = world.lines("parked/");
+    assert_eq!(raw(&lines), [large(1, 1100), large(2, 2100)]);
+    let reasons: Vec<&str> = lines.iter().map(|line| line["parkedReason"].as_str().expect("a reason")).collect();
+    assert!(reasons[0].contains("413") && reasons[1].contains("2000"), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn a_request_whose_lines_are_in_two_records_keeps_its_id() {
+    let group = "API-Gateway-Execution-Logs_a1b2c3d4e5/prod";
+    let line = |text: &str| format!("(r-1) {text}");
+    let start = line("Starting execution for request: r-1");
+    let end = line("Method completed with status: 200");
+    let records = [gzip(envelope(group, 1, &[&start])), gzip(envelope(group, 2, &[&end]))];
+    let world = RedriveWorld::start(&[("MAX_ATTEMPTS", "1")]).await;
+    world.keep("logs-1-a", &records);
+    world.analytics.script([Answer::status(503)]);
+    assert!(!world.take().await.expect("a message").is_done);
+    world.drain().await;
+    assert_eq!(world.delivered(), [id_of_lines(&[1, 2])]);
+    assert_eq!(world.analytics.accepted_events()[0]["execution"]["complete"], true);
+}
+
+#[tokio::test]
+async fn an_object_that_inflates_without_end_is_left_and_takes_no_memory() {
+    let world = RedriveWorld::start(&[]).await;
+    world.objects.put("failed/bomb.gz", gzip(vec![b' '; 200 << 20]));
+    assert!(!world.take().await.expect("a message").is_done);
+    assert_eq!(world.objects.keys(""), ["failed/bomb.gz"]);
+    let peak = world.function.peak_memory_bytes().expect("it runs");
+    assert!(peak < 128 << 20, "{} MB", peak >> 20);
 }
 
 #[tokio::test]

@@ -147,13 +147,14 @@ impl Faults {
             // In the middle of a small object.
             return Answer::status(200).cut_after(rng.usize(250..2500));
         }
-        match rng.u8(0..7) {
+        match rng.u8(0..8) {
             0 => object_store::slow_down(),
             1 => object_store::internal_error(),
             2 => object_store::access_denied(),
             3 => Answer::closed_before_body(),
             4 => Answer::closed_after_body(),
             5 => Answer::status(200).cut_after(0),
+            6 => Answer::status(200).then_close(),
             _ if self.are_definite() => Answer::status(200),
             _ => Answer::hang(),
         }

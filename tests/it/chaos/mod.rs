@@ -5,11 +5,7 @@
 //! law holds: each event has arrived at least once, or its record stands under `parked/` with a reason; nothing else is left
 //! anywhere; and what both functions say that they did is what the API and the bucket have seen.
 //!
-//! ```text
-//! cargo test --test it chaos                                                      some seeds
-//! CHAOS_SEEDS=0..2000 cargo test --test it -- --ignored --nocapture chaos         thousands
-//! CHAOS_SEEDS=17..18  cargo test --test it -- --ignored --nocapture chaos         one again
-//! ```
+//! `CHAOS_SEEDS=2000 cargo test --test it chaos -- --nocapture` plays so many seeds instead of a few; `CHAOS_SEED=17` only that one.
 
 mod faults;
 mod firehose;
@@ -31,6 +27,8 @@ use self::law::{Given, Record};
 use crate::redrive_world::{FOLDER, failed_line};
 use crate::world::{envelope, gzip};
 
+/// Seeds that are always played.
+const SEEDS: u64 = 8;
 /// Runs under way at once: most of their time is spent waiting.
 const AT_ONCE: usize = 8;
 /// Time for one run, whatever happens.
@@ -186,8 +184,8 @@ async fn drain(lab: &Lab, redrive: &mut Instance) {
     }
 }
 
-/// Runs seeds, some at once, and tells of those that break the law.
-async fn run_all(seeds: Range<u64>) {
+/// Plays seeds, some at once, and tells of those that break the law.
+async fn play(seeds: Range<u64>) {
     let (start, count) = (Instant::now(), seeds.end - seeds.start);
     let runs = seeds.map(async |seed| {
         let run = AssertUnwindSafe(tokio::time::timeout(RUN_LIMIT, run(seed))).catch_unwind().await;
@@ -203,28 +201,27 @@ async fn run_all(seeds: Range<u64>) {
     while let Some((seed, result)) = runs.next().await {
         match result {
             Ok(run) => tally += run,
-            Err(violations) => failed.push(format!("seed {seed}: {violations:#?}")),
+            Err(violations) => {
+                tell(&format!("CHAOS_SEED={seed}: {violations:#?}"));
+                failed.push(seed);
+            }
         }
     }
-    assert!(failed.is_empty(), "{} of {count} seeds break the law\n{}", failed.len(), failed.join("\n"));
-    told(&format!("{count} seeds in {:.0?}: {tally:?}", start.elapsed()));
+    tell(&format!("{count} seeds in {:.0?}: {tally:?}", start.elapsed()));
+    assert!(failed.is_empty(), "{} of {count} seeds break the law: {failed:?}", failed.len());
 }
 
-#[expect(clippy::print_stdout, reason = "the figures of a long run are its result")]
-fn told(figures: &str) {
-    println!("{figures}");
+#[expect(clippy::print_stdout, reason = "what a long run has found is told when it is found")]
+fn tell(what: &str) {
+    println!("{what}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "how much is played is for whoever starts the test to say")]
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 #[tokio::test]
-async fn some_seeds_keep_the_law() {
-    run_all(0..8).await;
-}
-
-#[tokio::test]
-#[ignore = "takes minutes: see the head of this file"]
-#[expect(clippy::disallowed_methods, reason = "which seeds is not the function's to know")]
-async fn thousands_of_seeds_keep_the_law() {
-    let seeds = std::env::var("CHAOS_SEEDS").unwrap_or_else(|_| "0..2000".to_owned());
-    let (from, to) = seeds.split_once("..").expect("CHAOS_SEEDS is FROM..TO");
-    run_all(from.parse().expect("a number")..to.parse().expect("a number")).await;
+async fn every_event_arrives_or_is_parked_with_a_reason() {
+    play(number("CHAOS_SEED").map_or(0..number("CHAOS_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1)).await;
 }
