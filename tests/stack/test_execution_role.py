@@ -147,6 +147,7 @@ def test_what_the_schemas_do_not_tell_is_there():
     # own name is known to SNS alone.
     assert allowed("apigateway:AllowVendedLogDeliveryForResource", "*")
     assert allowed("iam:CreateServiceLinkedRole", "delivery.logs.amazonaws.com")
+    assert allowed("iam:CreateServiceLinkedRole", "ops.apigateway.amazonaws.com")  # access logs to a stream
     assert allowed("sns:Unsubscribe", "*")
     # Tags come with each deployment.
     for kind in ("AWS::Logs::Delivery", "AWS::Logs::DeliverySource", "AWS::Logs::DeliveryDestination", "AWS::CloudWatch::Dashboard", "AWS::CloudWatch::Alarm"):

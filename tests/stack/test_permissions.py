@@ -9,6 +9,7 @@ import cfn
 TEMPLATE = cfn.load()
 SUBSCRIPTIONS = cfn.load("subscriptions.yaml")
 SLOTS = 50
+POLICIES = ("ReadPolicy", "ReadStreamsPolicy", "BackfillPolicy", "BackfillStreamsPolicy")
 
 # Who calls each action that a role of the stack has: the code, by the method of the SDK, or a service, by its documentation.
 CODE = {
@@ -69,8 +70,8 @@ def test_the_reading_api_calls_what_its_role_allows_and_no_more():
     }
     allowed = {a for name, each in cfn.statements(TEMPLATE) if name == "ReadRole" for a in cfn.as_list(each["Action"])}
     assert allowed == called
-    nested = {a for name, each in cfn.statements(SUBSCRIPTIONS) if name == "ReadPolicy" for a in cfn.as_list(each["Action"])}
-    assert nested == called
+    for policy in ("ReadPolicy", "ReadStreamsPolicy"):
+        assert {a for name, each in cfn.statements(SUBSCRIPTIONS) if name == policy for a in cfn.as_list(each["Action"])} == called
 
 
 def test_there_is_no_wildcard():
@@ -181,17 +182,18 @@ def test_each_entry_of_a_list_is_subscribed():
     for slot in range(1, SLOTS + 1):
         assert conditions[f"Has{slot}"] == {"Fn::Not": [{"Fn::Equals": [{"Fn::Select": [slot - 1, {"Ref": "Names"}]}, "-"]}]}
         assert conditions[f"Quiet{slot}"] == {"Fn::And": [{"Condition": "MayBeQuiet"}, {"Condition": f"Has{slot}"}]}
-        for policy in ("ReadPolicy", "BackfillPolicy"):
+        for policy in POLICIES:
             has, arn, _ = SUBSCRIPTIONS["Resources"][policy]["Properties"]["PolicyDocument"]["Statement"][0]["Resource"][slot - 1]["Fn::If"]
             assert has == f"Has{slot}"
-            assert arn["Fn::Sub"][0].endswith(":log-group:${Prefix}${Name}:*")
+            assert arn["Fn::Sub"][0].endswith(":log-group:${Prefix}${Name}" + (":*" if "Streams" in policy else ""))
             assert arn["Fn::Sub"][1] == {"Name": {"Fn::Select": [slot - 1, {"Ref": "Names"}]}}
     tens = [{each["Condition"] for each in conditions[f"HasTen{i}"]["Fn::Or"]} for i in range(1, SLOTS // 10 + 1)]
     assert set.union(*tens) == {f"Has{slot}" for slot in range(1, SLOTS + 1)}
 
 
 def test_a_list_of_dashes_makes_no_policy_without_a_resource():
-    assert SUBSCRIPTIONS["Resources"]["BackfillPolicy"]["Condition"] == "HasAny"
+    for policy in POLICIES:
+        assert SUBSCRIPTIONS["Resources"][policy]["Condition"] == ("Reads" if policy.startswith("Read") else "HasAny")
     assert SUBSCRIPTIONS["Conditions"]["Reads"] == {"Fn::And": [{"Condition": "HasAny"}, {"Condition": "HasReadRole"}]}
     # A stack has to have a resource.
     assert [name for name, each in SUBSCRIPTIONS["Resources"].items() if "Condition" not in each] == ["Placeholder"]
@@ -202,7 +204,7 @@ def test_the_longest_lists_fit_a_managed_policy_and_a_parameter():
     for name, prefix in (("LogGroupNames", ""), ("ExecutionLogStages", "API-Gateway-Execution-Logs_")):
         given = TEMPLATE["Parameters"][name]["MaxLength"] - (SLOTS - 1)
         arns = given + SLOTS * len(f'"{longest}{prefix}:*",')
-        assert arns + len('{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:DescribeLogStreams","logs:GetLogEvents","logs:FilterLogEvents","logs:StartQuery"],"Resource":[]}]}') <= 6144
+        assert arns + len('{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:DescribeLogStreams","logs:GetLogEvents","logs:FilterLogEvents","logs:StartQuery","logs:GetQueryResults"],"Resource":[]}]}') <= 6144
         assert TEMPLATE["Parameters"][name]["MaxLength"] + 2 * SLOTS <= 4096
 
 

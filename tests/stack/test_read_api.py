@@ -246,3 +246,17 @@ def test_the_published_description_is_the_deployed_one():
     for methods in published["paths"].values():
         for each in methods.values():
             assert "curl --aws-sigv4" in each["description"], each["operationId"]
+
+
+def test_each_answer_that_api_gateway_gives_by_itself_is_documented():
+    for path in DEFINITION["paths"]:
+        # No mapping template for the content type, no answer that it can map, none in time.
+        assert {"415", "500", "504"} <= set(operation(path)["responses"]), path
+
+
+def test_who_reads_is_logged_in_every_account():
+    setting = cfn.load()["Resources"]["LogReadApi"]["Properties"]["AccessLogSetting"]
+    # API Gateway writes to a stream without the account's logging role, if the stream has this name.
+    assert setting["DestinationArn"] == {"Fn::If": ["ApisLog", {"Fn::GetAtt": ["LogReadApiLogGroup", "Arn"]}, {"Fn::GetAtt": ["Stream", "Arn"]}]}
+    assert cfn.load()["Resources"]["Stream"]["Properties"]["DeliveryStreamName"]["Fn::Sub"].startswith("amazon-apigateway-")
+    assert "identity.userArn" in cfn.load()["Parameters"]["AccessLogFormat"]["Default"]
