@@ -154,7 +154,7 @@ def stack(cloud, binary, token_endpoint, analytics_api):
         "sam", "deploy", "--template-file", package / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--no-confirm-changeset", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
         f"AnalyticsUrl={analytics_api.url}", f"TokenUrl={token_endpoint}/token", f"Architecture={ARCHITECTURE}", "Archive=structured",
-        f"LogGroupNames=/existing/orders,-,/existing/pages,{','.join(MANY)}", "ExecutionLogStages=a1b2c3d4e5/prod", "RedriveDelaySeconds=0",
+        f"LogGroupNames=/existing/orders,-,/existing/pages,{','.join(MANY)}", "ExecutionLogStages=a1b2c3d4e5/prod", "RedriveDelaySeconds=0", "CheckEveryMinutes=60",
     ]  # fmt: skip
     result = subprocess.run(command, env=cloud.environment, cwd=package, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, f"{failures(cloud)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"

@@ -28,7 +28,9 @@ TYPES = {
     "AWS::ApiGateway::Stage": "/restapis/",
     "AWS::CloudFormation::Stack": ":stack/",
     "AWS::CloudWatch::Alarm": ":alarm:",
+    "AWS::CloudWatch::CompositeAlarm": ":alarm:",
     "AWS::CloudWatch::Dashboard": ":dashboard/",
+    "AWS::Events::Rule": ":rule/",
     "AWS::IAM::ManagedPolicy": ":policy/",
     "AWS::IAM::Policy": ":role/",
     "AWS::IAM::Role": ":role/",
@@ -36,6 +38,7 @@ TYPES = {
     "AWS::Lambda::Alias": ":function:",
     "AWS::Lambda::EventSourceMapping": ":function:",
     "AWS::Lambda::Function": ":function:",
+    "AWS::Lambda::Permission": ":function:",
     "AWS::Logs::Delivery": ":delivery:",
     "AWS::Logs::DeliveryDestination": ":delivery-destination:",
     "AWS::Logs::DeliverySource": ":delivery-source:",
@@ -64,6 +67,7 @@ UNUSED = [
     "iam:*User*Policy",
     "iam:DeleteRolePermissionsBoundary",
     "kms:*",  # with DataKeyArn; see DataKey
+    "iam:CreateServiceLinkedRole",  # of EventBridge, for targets in other accounts
     "lambda:*CodeSigning*",
     "lambda:*Layer*",
     "lambda:*ProvisionedConcurrency*",

@@ -123,6 +123,9 @@ def alarms():
             yield name, each["Properties"]
 
 
+COMPOSITE = TEMPLATE["Resources"]["EventsNotArrivingAlarm"]["Properties"]
+
+
 def description(alarm):
     text = alarm["AlarmDescription"]["Fn::Sub"]
     return text if isinstance(text, str) else text[0]
@@ -132,7 +135,7 @@ def test_each_alarm_says_what_to_do_and_links_to_a_section_of_the_runbook():
     runbook = (cfn.ROOT / "docs/operations.md").read_text()
     sections = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", runbook, re.MULTILINE)}
     seen = set()
-    for _, alarm in alarms():
+    for alarm in [COMPOSITE, *(alarm for _, alarm in alarms())]:
         assert len(description(alarm)) > 60
         anchor = description(alarm).rsplit("${RunbookUrl}#", 1)[1]
         assert anchor in sections
@@ -144,6 +147,39 @@ def test_each_alarm_tells_somebody_if_there_is_somebody_to_tell():
     for name, alarm in alarms():
         for actions in ("AlarmActions", "OKActions"):
             assert "AlarmTopic" in cfn.text(alarm[actions]), name
+
+
+def test_one_alarm_stands_for_everything_that_keeps_events_from_arriving():
+    names = set(re.findall(r"ALARM\(\$\{(\w+)\}\)", COMPOSITE["AlarmRule"]["Fn::Sub"]))
+    assert names >= {"RecordsFailedAlarm", "FunctionErrorsAlarm", "TransformationAlarm", "TokenFailuresAlarm", "DeadLettersAlarm"}
+    for name in names:
+        alarm = TEMPLATE["Resources"][name]
+        assert "Condition" not in alarm, name
+    assert {action["Fn::If"][0] for action in COMPOSITE["AlarmActions"]} == {"HasIncidentTopic", "HasIncidentFunction", "OpensOpsItems"}
+    assert "OpensOpsItems" not in cfn.text(COMPOSITE["OKActions"])
+    # CloudWatch names resources of a rule by up to 100 alarms and 10,240 characters.
+    assert len(COMPOSITE["AlarmRule"]["Fn::Sub"]) < 5000
+
+
+def test_the_function_checks_itself_in_a_rhythm_and_a_check_that_does_not_run_is_told():
+    resources = TEMPLATE["Resources"]
+    (target,) = resources["CheckRule"]["Properties"]["Targets"]
+    assert (json.loads(target["Input"]), target["Arn"]) == ({"check": {}}, {"Ref": "ForwarderAlias"})
+    permission = resources["CheckPermission"]["Properties"]
+    assert (permission["FunctionName"], permission["SourceArn"]) == ({"Ref": "ForwarderAlias"}, {"Fn::GetAtt": ["CheckRule", "Arn"]})
+    assert resources["CheckFailedAlarm"]["Properties"]["TreatMissingData"] == "breaching"
+    rhythms = TEMPLATE["Mappings"]["CheckRhythms"]
+    assert list(rhythms) == [str(each) for each in PARAMETERS["CheckEveryMinutes"]["AllowedValues"]]
+    assert all(rhythms[str(each)]["Seconds"] == each * 60 for each in PARAMETERS["CheckEveryMinutes"]["AllowedValues"] if each)
+
+
+def test_the_first_step_of_each_section_of_the_runbook_is_a_command():
+    runbook = (cfn.ROOT / "docs/operations.md").read_text().split("\n## Runbook")[1].split("\n## ")[0]
+    for section in runbook.split("\n### ")[1:]:
+        title, text = section.split("\n", 1)
+        step = text.split("\n1. ", 1)
+        assert len(step) == 2, title
+        assert re.search(r"`(aws|output|curl) [^`]+`", step[1].split("\n2. ")[0]), title
 
 
 def test_silence_is_told_after_the_first_event_only():
@@ -177,7 +213,7 @@ def test_the_alarms_and_the_dashboard_read_metrics_that_the_function_writes():
     own |= set(re.findall(r'"\$\{MetricsNamespace\}", "(\w+)"', dashboard))
     assert len(own) > 20
     if 'name = "apigw-log-redrive"' not in (cfn.ROOT / "Cargo.toml").read_text():
-        own -= REDRIVE_METRICS  # not before the function is part of the package
+        own -= REDRIVE_METRICS | {"CheckFailed"}  # not before that is part of the package
     for metric in own:
         assert f'"{metric}"' in code, metric
 
