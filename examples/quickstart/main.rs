@@ -188,7 +188,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
 /// Asks the function whether it is well.
 async fn check(forwarder: &Forwarder, width: usize, out: &mut impl io::Write) -> Result<ExitCode, Box<dyn Error>> {
     const PAYLOAD: &str = r#"{"check":{}}"#;
-    let asked = Check::parse(PAYLOAD).ok_or("a check that is none")?;
+    let asked = Check::parse(PAYLOAD).ok_or("a check that is none")??;
     let deadline = Deadline::of_invocation(invocation::TIMEOUT, Instant::now());
     let (report, _) = forwarder.check(&asked, Timestamp::now().as_millisecond(), deadline).await;
     writeln!(out, "\nAsked with {PAYLOAD}, it answers:\n")?;

@@ -164,7 +164,8 @@ fn every_link_of_the_documents_leads_somewhere() {
             links += 1;
             if !part.is_empty() {
                 let linked = std::fs::read_to_string(&linked).expect("text");
-                let headings = linked.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
+                let headings =
+                    linked.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
                 let is_there = headings.map(|heading| anchor(heading.trim())).any(|anchor| anchor == part);
                 assert!(is_there, "{}: {target}", page.display());
             }

@@ -366,22 +366,6 @@ async fn a_bucket_that_may_not_be_read_is_told_by_the_action() {
 }
 
 #[tokio::test]
-async fn a_large_object_passes_in_little_memory() {
-    const RECORDS: usize = 200;
-    let world = RedriveWorld::start(&[]).await;
-    let text = "a line of a hundred thousand bytes ".repeat(2900);
-    let object: Vec<String> =
-        (0..RECORDS).map(|number| failed_line(envelope("g", number, &[&text]).as_bytes()) + "\n").collect();
-    let object = object.concat();
-    assert!(object.len() > 25_000_000, "{}", object.len());
-    world.objects.put(&format!("{FOLDER}large"), object);
-    assert!(world.take_within(Duration::from_mins(5)).await.expect("a message").is_done);
-    assert_eq!((world.delivered().len(), world.objects.keys("").len()), (RECORDS, 0));
-    let peak = world.function.peak_memory_bytes().expect("it runs");
-    assert!(peak < 128 << 20, "{} MB", peak >> 20);
-}
-
-#[tokio::test]
 async fn a_record_of_nothing_but_poison_does_not_block_its_neighbours() {
     let world = RedriveWorld::start(&[]).await;
     world.analytics.refuse(422, is_poison);
@@ -405,4 +389,3 @@ async fn an_answer_that_does_not_tell_its_end_is_no_object() {
     world.drain().await;
     assert_eq!((world.delivered(), world.objects.keys("").len()), (vec![id(0)], 0));
 }
-
