@@ -384,7 +384,7 @@ async fn an_answer_that_does_not_tell_its_end_is_no_object() {
     let key = world.keep("logs-1-a", &records(1));
     for _ in 0..2 {
         assert!(!world.take().await.expect("a message").is_done);
-        assert_eq!(world.objects.keys(""), [key.clone()]);
+        assert_eq!(world.objects.keys(""), std::slice::from_ref(&key));
     }
     world.drain().await;
     assert_eq!((world.delivered(), world.objects.keys("").len()), (vec![id(0)], 0));
