@@ -3,7 +3,7 @@
 //! ```text
 //! {"Records":[{"messageId":"…","receiptHandle":"…","eventSource":"aws:sqs","attributes":{"ApproximateReceiveCount":"1",…},
 //!   "body":"{\"Records\":[{\"eventName\":\"ObjectCreated:Put\",\"s3\":{\"bucket\":{…},\"object\":{\"key\":\"failed/a%2Bb+c\"}}}]}"}]}
-//! {"replay":{"prefix":"failed/2026/11/21/","from":"failed/2026/11/21/18/…"}}
+//! {"replay":{"prefix":"failed/processing-failed/2026/11/21/","from":"failed/processing-failed/2026/11/21/18/…"}}
 //! {"backfill":{"logGroup":"/aws/apigateway/orders","from":"2026-11-21T18:00:00Z","to":"2026-11-21T19:00:00Z"}}
 //! ```
 //!
