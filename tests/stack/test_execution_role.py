@@ -15,7 +15,7 @@ DATA = pathlib.Path(cfnlint.__file__).parent / "data/schemas"
 SCHEMAS = json.loads((DATA / "providers/eu-west-1.json").read_text())
 ROLES = cfn.load(".github/aws/deploy-roles.yaml")
 TEMPLATE, SUBSCRIPTIONS = cfn.load(), cfn.load("subscriptions.yaml")
-POLICIES = ("ExecutionPolicy", "ExecutionLogsPolicy", "ExecutionIdentityPolicy")
+POLICIES = ("ExecutionPolicy", "ExecutionLogsPolicy", "ExecutionIdentityPolicy", "ExecutionSubscriberPolicy")
 STATEMENTS = [each for name, each in cfn.statements(ROLES) if name in POLICIES and each["Effect"] == "Allow"]
 
 # Every type that the templates make, SAM's by what they become, and a part of its name in IAM.
@@ -36,6 +36,7 @@ TYPES = {
     "AWS::IAM::Role": ":role/",
     "AWS::KinesisFirehose::DeliveryStream": ":deliverystream/",
     "AWS::Lambda::Alias": ":function:",
+    "AWS::Lambda::EventInvokeConfig": ":function:",
     "AWS::Lambda::EventSourceMapping": ":function:",
     "AWS::Lambda::Function": ":function:",
     "AWS::Lambda::Permission": ":function:",
@@ -53,7 +54,7 @@ TYPES = {
     "AWS::SQS::QueuePolicy": ":sqs:",
 }
 OF_SAM = {"AWS::Serverless::Function": ["AWS::Lambda::Function"], "AWS::Serverless::Api": ["AWS::ApiGateway::RestApi", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage"]}
-NO_HANDLERS = {"AWS::CloudFormation::WaitConditionHandle"}
+NO_HANDLERS = {"AWS::CloudFormation::CustomResource", "AWS::CloudFormation::WaitConditionHandle"}
 
 # Of properties that the templates do not set; each is a pattern.
 UNUSED = [
@@ -153,6 +154,8 @@ def test_what_the_schemas_do_not_tell_is_there():
     assert allowed("iam:CreateServiceLinkedRole", "delivery.logs.amazonaws.com")
     assert allowed("iam:CreateServiceLinkedRole", "ops.apigateway.amazonaws.com")  # access logs to a stream
     assert allowed("sns:Unsubscribe", "*")
+    # CloudFormation invokes the function of a custom resource with the role, too.
+    assert allowed("lambda:InvokeFunction", "-Subscriber-")
     # Tags come with each deployment.
     for kind in ("AWS::Logs::Delivery", "AWS::Logs::DeliverySource", "AWS::Logs::DeliveryDestination", "AWS::CloudWatch::Dashboard", "AWS::CloudWatch::Alarm"):
         assert allowed(f"{'logs' if '::Logs::' in kind else 'cloudwatch'}:TagResource", TYPES[kind]), kind

@@ -46,10 +46,12 @@ def test_an_api_and_its_stage_carry_the_tag_that_the_execution_role_asks_for(pla
 
 def test_both_functions_get_every_setting(plain):
     functions = cfn.resources(plain, "AWS::Lambda::Function")
-    assert set(functions) == {"Forwarder", "Redrive"}
+    assert set(functions) == {"Forwarder", "Redrive", "Subscriber"}
     forwarder, redrive = (functions[name]["Properties"]["Environment"]["Variables"] for name in ("Forwarder", "Redrive"))
     assert set(redrive) - set(forwarder) == {"FAILED_BUCKET", "FAILED_PREFIX", "PARKED_PREFIX", "REDRIVE_QUEUE_URL"}
     assert {name: redrive[name] for name in forwarder} == forwarder
+    # The subscriber delivers nothing.
+    assert functions["Subscriber"]["Properties"]["Environment"]["Variables"] == cfn.load()["Resources"]["Subscriber"]["Properties"]["Environment"]["Variables"]
 
 
 def test_sam_adds_no_role_and_no_policy(plain):

@@ -208,7 +208,7 @@ def test_the_alarms_and_the_dashboard_read_metrics_that_the_function_writes():
     for _, alarm in alarms():
         if alarm["Namespace"] == {"Ref": "MetricsNamespace"}:
             own.add(alarm["MetricName"])
-    dashboard = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    dashboard, _ = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     assert json.loads(re.sub(r"\$\{[^}]+\}", "x", dashboard))["widgets"]
     own |= set(re.findall(r'"\$\{MetricsNamespace\}", "(\w+)"', dashboard))
     assert len(own) > 20
