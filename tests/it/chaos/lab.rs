@@ -148,12 +148,17 @@ impl Instance {
         };
         if !matches!(outcome, Outcome::Response(_)) {
             self.unanswered += 1;
-            self.end().await;
-            // A new one, since the old one may still hand an invocation to the process that is gone.
-            self.runtime = RuntimeApi::start().await;
-            self.process = Some(FunctionProcess::spawn(self.binary, &self.settings, &self.runtime));
+            self.restart().await;
         }
         outcome
+    }
+
+    /// Ends the process and starts another.
+    pub(crate) async fn restart(&mut self) {
+        self.end().await;
+        // A new one, since the old one may still hand an invocation to the process that is gone.
+        self.runtime = RuntimeApi::start().await;
+        self.process = Some(FunctionProcess::spawn(self.binary, &self.settings, &self.runtime));
     }
 
     /// Ends the process; returns all lines that were written.
