@@ -408,6 +408,46 @@ def test_an_object_under_failed_comes_back_by_itself(cloud, stack, analytics_api
         until("the event has not arrived", lambda: [event for event in analytics_api.accepted() if event["id"] == "it-came-back"])
 
 
+def test_the_template_of_a_release_makes_the_same_stack(cloud, binary):
+    s3, cloudformation = cloud.client("s3"), cloud.client("cloudformation")
+    text = subprocess.run([sys.executable, cfn.ROOT / ".github/scripts/process-template", "1.2.3"], capture_output=True, text=True, check=True).stdout
+    s3.create_bucket(Bucket="releases", CreateBucketConfiguration={"LocationConstraint": REGION})
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.write(binary, "bootstrap")
+    for function in cfn.resources(cfn.load(), "AWS::Serverless::Function").values():
+        s3.put_object(Bucket="releases", Key=f"apigw-log-forwarder/1.2.3/{function['Metadata']['BuildProperties']['Binary']}-{ARCHITECTURE}.zip", Body=code.getvalue())
+    groups = [f"/released/{number}" for number in range(39)]
+    for group in [*groups, "API-Gateway-Execution-Logs_z9y8x7w6v5/prod"]:
+        cloud.client("logs").create_log_group(logGroupName=group)
+    parameters = {
+        "CodeBucket": "releases", "Architecture": ARCHITECTURE, "AnalyticsUrl": "https://localhost/v1", "TokenUrl": "https://localhost/token",
+        "LogGroupNames": f"-,{','.join(groups)}", "ExecutionLogStages": "z9y8x7w6v5/prod", "AlarmEmail": "you@example.com",
+    }  # fmt: skip
+    # The stand-in speaks no TLS, and knows no Fn::Split in a condition, where CloudFormation takes it: these lists are split here.
+    template = json.loads(text.replace('"aws:SecureTransport":"false"', '"aws:SecureTransport":"unknown"'))
+    conditions = json.dumps(template["Conditions"])
+    for name in ("LogGroupNames", "ExecutionLogStages"):
+        padded = f"${{{name}}}" + 39 * ",-"
+        conditions = conditions.replace(json.dumps({"Fn::Split": [",", {"Fn::Sub": padded}]}), json.dumps(padded.replace(f"${{{name}}}", parameters[name]).split(",")))
+    template["Conditions"] = json.loads(conditions)
+    s3.put_object(Bucket="releases", Key="template.json", Body=json.dumps(template).encode())
+    cloudformation.create_stack(
+        StackName="released", Capabilities=["CAPABILITY_IAM"], TemplateURL=f"{cloud.endpoint}/releases/template.json",
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+    )  # fmt: skip
+
+    def status():
+        return cloudformation.describe_stacks(StackName="released")["Stacks"][0]["StackStatus"]
+
+    until("the stack is still being made", lambda: not status().endswith("IN_PROGRESS"), seconds=120)
+    events = cloudformation.describe_stack_events(StackName="released")["StackEvents"]
+    assert status() == "CREATE_COMPLETE", [(each["LogicalResourceId"], each.get("ResourceStatusReason")) for each in events if "FAILED" in each["ResourceStatus"]]
+    for group in [*groups, "API-Gateway-Execution-Logs_z9y8x7w6v5/prod"]:
+        (found,) = cloud.client("logs").describe_subscription_filters(logGroupName=group)["subscriptionFilters"]
+        assert found["destinationArn"].endswith("/amazon-apigateway-released")
+
+
 def test_without_its_role_s_policies_the_function_is_refused(cloud, stack):
     """So the stand-in does enforce them, and the tests above show that they are enough."""
     role = stack.resource("ForwarderRole")
