@@ -80,7 +80,9 @@ pub(super) struct Backfill {
 pub(super) struct Message {
     #[serde(rename = "messageId")]
     pub(super) id: String,
+    #[serde(default)]
     pub(super) receipt_handle: String,
+    #[serde(default)]
     pub(super) body: String,
     #[serde(default)]
     pub(super) attributes: Attributes,
@@ -117,7 +119,7 @@ impl Message {
             let is_test = notification.event.as_deref() == Some("s3:TestEvent");
             return if is_test { Ok(Vec::new()) } else { Err("the message is no notification of S3") };
         };
-        let made = records.iter().filter(|record| record.event_name.starts_with("ObjectCreated:"));
+        let made = records.iter().filter(|record| record.event_name.contains("ObjectCreated:"));
         made.map(|record| {
             let is_ours = record.s3.bucket.name == bucket;
             is_ours

@@ -29,6 +29,7 @@ use tracing::error;
 pub use self::event::EventError;
 use self::event::{Event, Message};
 use self::object::Tried;
+use crate::archive::Archive;
 use crate::aws::{Aws, Bucket, LogGroups, Queue};
 use crate::client::Client;
 use crate::config::{RedriveSettings, Settings, SettingsError};
@@ -129,6 +130,8 @@ impl Redrive {
         let queue = Queue::new(aws.clone(), sdk, &redrive.queue_url).await.map_err(StartError::Endpoint)?;
         let log_groups = LogGroups::new(aws, sdk).await.map_err(StartError::Endpoint)?;
         let (own_log_group, max_age) = (settings.own_log_group.clone(), settings.max_age);
+        // There is nobody to hand an archive to.
+        let settings = Settings { archive: Archive::None, ..settings };
         let forwarder = Forwarder::new(settings, client, sdk);
         Ok(Self { forwarder, settings: redrive, own_log_group, max_age, bucket, queue, log_groups })
     }
