@@ -23,7 +23,9 @@ def of_settings(template):
             for inner in value:
                 walk(inner)
 
-    walk(template["Globals"]["Function"]["Environment"]["Variables"])
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    # Those that the platform reads have no row there.
+    walk({name: value for name, value in variables.items() if name not in ("AWS_USE_FIPS_ENDPOINT", "SSL_CERT_FILE")})
     return found & set(template["Parameters"])
 
 

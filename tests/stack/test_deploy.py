@@ -142,7 +142,7 @@ def stack(cloud, binary, token_endpoint, analytics_api):
     last = "        METRICS_NAMESPACE: !Ref MetricsNamespace\n"
     redrive = "    Properties:\n      Description: Delivers what Firehose kept under failed/"
     assert template.count(last) == template.count("CodeUri: .\n") == template.count(redrive) == 1
-    extra = f"        AWS_ENDPOINT_URL: {cloud.endpoint}\n        SSL_CERT_FILE: {analytics_api.directory}/server.pem\n"
+    extra = f"        AWS_ENDPOINT_URL: {cloud.endpoint}\n"
     template = template.replace(last, last + extra).replace("CodeUri: .\n", "CodeUri: code/\n")
     template = template.replace(redrive, redrive.replace("Properties:\n", "Properties:\n      CodeUri: redrive/\n"))
     assert template.count('"aws:SecureTransport": "false"') == 3
@@ -154,7 +154,7 @@ def stack(cloud, binary, token_endpoint, analytics_api):
         "sam", "deploy", "--template-file", package / "template.yaml", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--no-confirm-changeset", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides",
         f"AnalyticsUrl={analytics_api.url}", f"TokenUrl={token_endpoint}/token", f"Architecture={ARCHITECTURE}", "Archive=structured",
-        f"LogGroupNames=/existing/orders,-,/existing/pages,{','.join(MANY)}", "ExecutionLogStages=a1b2c3d4e5/prod", "RedriveDelaySeconds=0", "CheckEveryMinutes=60",
+        f"LogGroupNames=/existing/orders,-,/existing/pages,{','.join(MANY)}", "ExecutionLogStages=a1b2c3d4e5/prod", "RedriveDelaySeconds=0", "CheckEveryMinutes=60", f"CaFile={analytics_api.directory}/server.pem",
     ]  # fmt: skip
     result = subprocess.run(command, env=cloud.environment, cwd=package, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, f"{failures(cloud)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"

@@ -62,7 +62,6 @@ UNUSED = [
     "cloudformation:SetStackPolicy",
     "cloudformation:UpdateTerminationProtection",
     "codedeploy:*",
-    "ec2:*",
     "elasticfilesystem:*",
     "iam:*Group*Policy",
     "iam:*User*Policy",
@@ -70,7 +69,6 @@ UNUSED = [
     "kms:*",  # with DataKeyArn; see DataKey
     "iam:CreateServiceLinkedRole",  # of EventBridge, for targets in other accounts
     "lambda:*CodeSigning*",
-    "lambda:*Layer*",
     "lambda:*ProvisionedConcurrency*",
     "lambda:AssociateRuntimeAlias",
     "lambda:PassCapacityProvider",
@@ -143,7 +141,7 @@ def test_the_role_may_do_what_the_handlers_of_a_type_do(kind):
     for action in needed:
         unused = any(fnmatch.fnmatchcase(action.lower(), each.lower()) for each in UNUSED)
         if action in read and not action.startswith("kms:") or not unused:
-            elsewhere = action.startswith(("iam:", "s3:GetObject"))  # roles, and packages
+            elsewhere = action.startswith(("iam:", "s3:GetObject", "ec2:", "lambda:GetLayerVersion"))  # roles, packages, networks
             assert allowed(action, "" if elsewhere else TYPES[kind]), (kind, action)
 
 

@@ -82,7 +82,7 @@ def test_what_does_not_fit_lambdas_environment_is_refused_before_anything_is_dep
 
 
 def test_every_text_that_the_environment_holds_has_a_greatest_length():
-    environment = cfn.text(cfn.load()["Globals"])
+    environment = cfn.text(cfn.load()["Globals"]["Function"]["Environment"])
     for name, each in PARAMETERS.items():
         if each["Type"] == "String" and (f'"Ref": "{name}"' in environment or f"${{{name}}}" in environment) and "AllowedValues" not in each:
             limited = {"MaxBatchBytes", "MaxBatchEvents", "SampleKeepSlowMs", "RedactValues"}

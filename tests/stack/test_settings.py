@@ -15,7 +15,7 @@ VARIABLES = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
 REDRIVE_METRICS = {"ObjectsDelivered", "ObjectsLeft", "RecordsParked", "RedriveFaults", "OldestObjectAge"}
 
 # Set by Lambda, the machine or the build, not by an operator.
-OF_THE_PLATFORM = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "SSL_CERT_FILE", "CARGO_PKG_NAME"}
+OF_THE_PLATFORM = {"AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_USE_FIPS_ENDPOINT", "SSL_CERT_FILE", "CARGO_PKG_NAME"}
 
 
 def code_settings():
@@ -37,7 +37,8 @@ def parameter_of(variable):
 
 
 def test_the_template_fills_the_settings_that_the_code_reads():
-    assert set(VARIABLES) == code_settings()
+    assert set(VARIABLES) - OF_THE_PLATFORM == code_settings()
+    assert {"SSL_CERT_FILE", "AWS_USE_FIPS_ENDPOINT"} <= set(VARIABLES)
 
 
 def test_the_page_explains_the_settings_that_the_code_reads():
