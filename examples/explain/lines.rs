@@ -174,7 +174,7 @@ impl Explainer<'_> {
                 let event = self.written(head, &Event::Access(log, NonZeroU64::MIN));
                 let note = format!("line {number}: {}\n", self.describe(log, line));
                 let is_of_set = log.format().is_some_and(|format| self.is_of_set(format));
-                // What a format was given for and is not of it is a surprise, whatever else it is.
+                // A format was given: a line of another one is a surprise, even where it is understood.
                 self.outcome.all_understood &= is_of_set || !self.setup.is_set;
                 self.outcome.steps.push(Step { note, event: Some(event) });
             }

@@ -58,18 +58,19 @@ struct Arguments {
 
 const EXAMPLES: &str = r#"Examples:
   What a line becomes:
-    explain --format '{"id":"$context.requestId","status":$context.status}' '{"id":"1c9d-22","status":-}'
+    explain --format '$context.requestId $context.status' '1c9d-22 200'
   What a format was understood to be, before a stage is deployed with it:
     explain --format @main.tf
   What Datadog would be sent:
     explain --destination datadog '{"id":"1c9d-22","status":200}'
   The requests of an execution log:
-    aws logs tail API-Gateway-Execution-Logs_a1b2c3/prod | explain --group API-Gateway-Execution-Logs_a1b2c3/prod -
+    aws logs tail API-Gateway-Execution-Logs_a1b2c3/prod | explain -
   Why records were kept:
     aws s3 cp s3://BUCKET/failed/KEY - | explain -
 
-Events go to standard output, explanations to standard error. `id` and `timestamp` stand in for those of the log event where
-the line comes without. Exit code: 1 if a format is invalid, a line became `text` or has not the format that was given."#;
+Events go to standard output, explanations to standard error.
+`id` and `timestamp` stand in for those of the log event where the line comes without.
+Exit code 1: a format is invalid, a line became `text` or has not the format given."#;
 
 fn main() -> ExitCode {
     match run(&Arguments::parse_from(arguments(std::env::args_os()))) {

@@ -147,8 +147,13 @@ fn failed_object(text: &str) -> Option<Vec<Pasted>> {
 
 /// Makes an envelope of what the AWS CLI shows of a log group.
 fn envelope(text: &str, group: &str) -> Option<(&'static str, String)> {
+    const LISTED: &str = "log events as the AWS CLI lists them";
     let (what, stream, events) = if let Ok(value) = serde_json::from_str(text) {
-        ("log events as the AWS CLI lists them", String::new(), listed_events(value)?)
+        (LISTED, String::new(), listed_events(value)?)
+    } else if let Some(events) =
+        text.lines().map(listed_in_text).collect::<Option<Vec<_>>>().filter(|events| !events.is_empty())
+    {
+        (LISTED, String::new(), events)
     } else {
         let (stream, events) = tail(text)?;
         ("the output of aws logs tail", stream, events)
@@ -171,6 +176,14 @@ fn listed_events(value: Value) -> Option<Vec<Value>> {
         Some(Value::Object(listed))
     };
     if events.is_empty() { None } else { events.iter().map(event).collect() }
+}
+
+/// Reads a line of the same with `--output text`: columns in the order of their names.
+fn listed_in_text(line: &str) -> Option<Value> {
+    let mut columns = line.strip_prefix("EVENTS\t")?.splitn(4, '\t');
+    let (id, _, _, rest) = (columns.next()?, columns.next()?, columns.next()?, columns.next()?);
+    let (message, timestamp) = rest.rsplit_once('\t')?;
+    Some(json!({"id": id, "message": message, "timestamp": timestamp.parse::<i64>().ok()?}))
 }
 
 /// Reads what `aws logs tail` writes: a time, in the long form the log stream, and the message, which may go on for several
@@ -316,6 +329,12 @@ mod tests {
                 "log events as the AWS CLI lists them",
                 "",
                 r#"{"id":"3","message":"a 1","timestamp":7}"#,
+            ),
+            (
+                "EVENTS\t3\t8\ts\ta\t1\t7",
+                "log events as the AWS CLI lists them",
+                "",
+                r#"{"id":"3","message":"a\t1","timestamp":7}"#,
             ),
             (r#"["a 1"]"#, "log events as the AWS CLI lists them", "", r#"{"message":"a 1"}"#),
             (
