@@ -68,7 +68,7 @@ pub(crate) async fn end(
         let text = if is_done {
             format!("the object is taken: {} delivered", plural(books.summary.counts.events_accepted, "event"))
         } else {
-            format!("the object stays, for {reasons}")
+            format!("the object stays: {reasons}")
         };
         wrapped(&format!("  {time}  "), &text, width, out)?;
         if tried + 1 == TRIES_IN_VAIN {
@@ -131,6 +131,5 @@ fn metric(books: &Books, wanted: &str) -> usize {
 
 /// Writes how long an outage has lasted.
 fn clock(elapsed: Duration) -> String {
-    let minutes = elapsed.as_secs() / 60;
-    format!("{}:{:02} h", minutes / 60, minutes % 60)
+    format!("{:>3} min", elapsed.as_secs() / 60)
 }

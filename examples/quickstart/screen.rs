@@ -67,16 +67,16 @@ pub(crate) fn cut(line: &str, width: usize) -> String {
 pub(crate) fn wrapped(lead: &str, text: &str, width: usize, out: &mut impl Write) -> io::Result<()> {
     let indent = " ".repeat(lead.chars().count());
     let mut line = lead.to_owned();
+    let mut is_begun = false;
     for word in text.split(' ') {
-        let is_first = line.len() <= lead.len().max(indent.len());
-        if !is_first && line.chars().count() + 1 + word.chars().count() > width {
+        if is_begun && line.chars().count() + 1 + word.chars().count() > width {
             writeln!(out, "{}", painted(&line))?;
             line.clone_from(&indent);
-            line += word;
-        } else {
-            line += if is_first { "" } else { " " };
-            line += word;
+        } else if is_begun {
+            line.push(' ');
         }
+        line += word;
+        is_begun = true;
     }
     writeln!(out, "{}", painted(&line))
 }
