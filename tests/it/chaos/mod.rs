@@ -199,7 +199,8 @@ async fn play(seeds: Range<u64>) {
     });
     let mut runs = iter(runs).buffer_unordered(AT_ONCE);
     let (mut tally, mut failed) = (Tally::default(), Vec::new());
-    while let Some((seed, result)) = runs.next().await {
+    for played in 1..=count {
+        let (seed, result) = runs.next().await.expect("one for each seed");
         match result {
             Ok(run) => tally += run,
             Err(violations) => {
@@ -207,8 +208,10 @@ async fn play(seeds: Range<u64>) {
                 failed.push(seed);
             }
         }
+        if played % 100 == 0 || played == count {
+            tell(&format!("{played} seeds in {:.0?}: {tally:?}", start.elapsed()));
+        }
     }
-    tell(&format!("{count} seeds in {:.0?}: {tally:?}", start.elapsed()));
     assert!(failed.is_empty(), "{} of {count} seeds break the law: {failed:?}", failed.len());
 }
 
