@@ -139,7 +139,7 @@ def stack(cloud, binary, token_endpoint, analytics_api):
     template = (cfn.ROOT / "template.yaml").read_text()
     # The functions' environment has to name the stand-in, and the analytics API's certificate. Bucket and queues let nobody in
     # without TLS, which the stand-in does not speak. Nothing else is changed.
-    last = "        METRICS_NAMESPACE: !Ref MetricsNamespace\n"
+    last = "\n        METRICS_NAMESPACE: !Ref MetricsNamespace\n"
     redrive = "    Properties:\n      Description: Delivers what Firehose kept under failed/"
     assert template.count(last) == template.count("CodeUri: .\n") == template.count(redrive) == 1
     extra = f"        AWS_ENDPOINT_URL: {cloud.endpoint}\n"
