@@ -25,7 +25,8 @@ def test_nothing_of_it_is_there_without_a_pattern_or_a_tag():
     assert len(own()) >= 12
     for name, each in own().items():
         assert each["Condition"] in ("HasSubscriber", "ListensToGroups"), name
-    assert TEMPLATE["Conditions"]["HasSubscriber"] == {"Fn::Not": [{"Fn::Equals": [{"Fn::Sub": "${LogGroupPatterns}${LogGroupTags}"}, ""]}]}
+    given = [{"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]} for name in ("LogGroupPatterns", "LogGroupTags")]
+    assert TEMPLATE["Conditions"]["HasSubscriber"] == {"Fn::Or": given}
     assert TEMPLATE["Conditions"]["ListensToGroups"]["Fn::And"][0] == {"Condition": "HasSubscriber"}
     for name, each in TEMPLATE["Outputs"].items():
         assert ("Subscriber" in name) == (each.get("Condition") == "HasSubscriber")
