@@ -7,7 +7,7 @@
 //!
 //! It knows its filters by their one name, and touches no other. It goes through the groups at four a second, as CloudWatch Logs
 //! takes five such requests a second from a whole account; a group that fails costs no other. What is not done when its time is
-//! over is done by the next sweep.
+//! over is left to the next sweep, which begins elsewhere.
 
 mod event;
 
@@ -38,6 +38,12 @@ const PACE: Duration = Duration::from_millis(250);
 /// What is kept of an invocation's time to answer CloudFormation.
 const RESERVE: Duration = Duration::from_secs(10);
 
+/// For how long after it has fallen silent a group is told of.
+const TOLD_FOR: Duration = Duration::from_hours(24);
+
+/// Groups that a sweep has time for, about; where there are more, each begins elsewhere.
+const GROUPS_A_SWEEP: usize = 3000;
+
 /// Failures that are logged one by one.
 const MAX_LOGGED: usize = 10;
 
@@ -64,7 +70,9 @@ pub struct Books {
     full: usize,
     /// Groups that failed otherwise.
     failed: usize,
-    /// Groups without events for long.
+    /// Of these, the ones that the role may not write to: it has put no filter there, either.
+    denied: usize,
+    /// Groups that have fallen silent lately.
     silent: usize,
     /// Groups for which there was no time.
     left: usize,
@@ -75,7 +83,9 @@ pub struct Books {
 }
 
 impl Books {
-    fn metrics(&self) -> [(&'static str, Unit, usize); 7] {
+    /// Returns the metrics.
+    #[must_use]
+    pub fn metrics(&self) -> [(&'static str, Unit, usize); 7] {
         [
             ("GroupsMatched", Unit::Count, self.matched),
             ("GroupsAdded", Unit::Count, self.added),
@@ -104,6 +114,7 @@ impl Books {
     fn failed(&mut self, group: &str, reason: &AwsError) {
         let is_full = reason.is_code("LimitExceededException");
         *(if is_full { &mut self.full } else { &mut self.failed }) += 1;
+        self.denied += usize::from(reason.is_code("AccessDeniedException"));
         if self.problems.len() < MAX_LOGGED {
             let what = if is_full { "it has as many filters as a log group can have" } else { "it failed" };
             error!(log_group = %Brief(group), reason = %reason, "log group not subscribed: {what}");
@@ -227,7 +238,7 @@ impl Subscriber {
         let Some(names) = self.names(&self.settings.wanted, deadline, books).await else { return };
         books.matched = names.len();
         let (mut look, mut write) = (Pace::default(), Pace::default());
-        for group in &names {
+        for group in from_anywhere(&names) {
             if deadline.allows(Duration::MAX, Instant::now()).is_none() {
                 books.left += 1;
                 continue;
@@ -280,8 +291,10 @@ impl Subscriber {
         let Some(limit) = self.settings.silent_after else { return };
         match self.log_groups.last_event(group, deadline).await {
             Ok(last) => {
+                // One that has been silent for longer was told, and would hide the next.
                 let age = last.and_then(|last| u64::try_from(now.saturating_sub(last)).ok());
-                if age.is_none_or(|age| Duration::from_millis(age) > limit) {
+                let lately = limit..limit.saturating_add(TOLD_FOR);
+                if age.is_some_and(|age| lately.contains(&Duration::from_millis(age))) {
                     books.silent += 1;
                     if books.silent <= MAX_LOGGED {
                         warn!(log_group = %Brief(group), last_event_age_ms = age, "log group silent: no events for long");
@@ -296,7 +309,7 @@ impl Subscriber {
     async fn release(&self, wanted: &Wanted, kept: &[String], deadline: Deadline, books: &mut Books) {
         let mut pace = Pace::default();
         let names = self.names(wanted, deadline, books).await.unwrap_or_default();
-        for group in names.iter().filter(|group| kept.binary_search(group).is_err()) {
+        for group in from_anywhere(&names).filter(|group| kept.binary_search(group).is_err()) {
             if deadline.allows(Duration::MAX, Instant::now()).is_none() {
                 books.left += 1;
                 continue;
@@ -320,7 +333,7 @@ impl Subscriber {
     /// Tells CloudFormation that it is done. A group that failed is told by metrics and alarm: a stack that is rolled back for it
     /// would lose the others. Only filters that stay behind when the stack goes are a failure.
     async fn answer(&self, resource: &Resource, books: &Books, deadline: Deadline) {
-        let is_left_behind = resource.request_type == "Delete" && (books.failed > 0 || books.left > 0);
+        let is_left_behind = resource.request_type == "Delete" && (books.failed > books.denied || books.left > 0);
         let reason = format!(
             "{} subscribed, {} released, {} full, {} failed, {} left: see the log of {}",
             books.added, books.removed, books.full, books.failed, books.left, self.settings.function_name
@@ -349,6 +362,12 @@ impl Subscriber {
             }
         }
     }
+}
+
+/// Goes through the groups once, from the first on, or from any where there are more than one sweep has time for.
+fn from_anywhere(names: &[String]) -> impl Iterator<Item = &String> {
+    let start = if names.len() > GROUPS_A_SWEEP { fastrand::usize(..names.len()) } else { 0 };
+    names.iter().cycle().skip(start).take(names.len())
 }
 
 /// Enters a group that failed, unless it is gone or there was no time for it.

@@ -5,8 +5,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use apigw_log_forwarder::check::Report;
 use apigw_log_forwarder::destination::DESTINATIONS;
 use apigw_log_forwarder::summary::Summary;
+use apigw_log_forwarder::{redrive, subscriber};
 use serde_json::Value;
 
 fn text(path: &str) -> String {
@@ -82,6 +84,10 @@ fn the_table_of_metrics_names_every_metric_with_its_unit_and_no_other() {
         .iter()
         .map(|metric| (metric["Name"].as_str().expect("a name"), metric["Unit"].as_str().expect("a unit")))
         .collect();
+    let check = Report::default().metrics().into_iter();
+    let of_others = redrive::Books::default().metrics().chain(subscriber::Books::default().metrics()).chain(check);
+    let of_others: Vec<_> = of_others.map(|(name, unit, _)| (name, format!("{unit:?}"))).collect();
+    written.extend(of_others.iter().map(|(name, unit)| (*name, unit.as_str())));
     documented.sort_unstable();
     written.sort_unstable();
     assert_eq!(documented, written);

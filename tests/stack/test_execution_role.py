@@ -37,7 +37,7 @@ TYPES = {
     "AWS::KinesisFirehose::DeliveryStream": ":deliverystream/",
     "AWS::Lambda::Alias": ":function:",
     "AWS::Lambda::EventInvokeConfig": ":function:",
-    "AWS::Lambda::EventSourceMapping": ":function:",
+    "AWS::Lambda::EventSourceMapping": ":event-source-mapping:",
     "AWS::Lambda::Function": ":function:",
     "AWS::Lambda::Permission": ":function:",
     "AWS::Logs::Delivery": ":delivery:",

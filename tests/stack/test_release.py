@@ -34,6 +34,8 @@ def test_stacksets_terraform_and_cloudformation_take_it(text, released):
     assert "Transform" not in released
     assert not [each for each in released["Resources"].values() if each["Type"].startswith(("AWS::Serverless::", "AWS::CloudFormation::Stack"))]
     assert "ForEach" not in text
+    # A StackSet names its stacks StackSet-NAME-ID, which no stream and no bucket can be called after.
+    assert "AWS::StackName" not in text
     assert len(text.encode()) <= 1_000_000
     assert len(released["Resources"]) <= 500
 
@@ -105,5 +107,6 @@ def test_one_command_uploads_and_deploys(tmp_path, text):
     assert "--stack-name fwd" in deploy and "--capabilities CAPABILITY_IAM" in deploy
     given = {each["ParameterKey"]: each["ParameterValue"] for each in json.loads((tmp_path / "calls.json").read_text())}
     assert given["CodeBucket"] == "mine"
-    assert set(given) == set(cfn.load()["Parameters"]) | {"CodeBucket"}
+    assert set(given) == set(cfn.load()["Parameters"]) | {"CodeBucket", "Name"}
+    assert given["Name"] == "fwd"
     assert given["Redact"] == "on"
