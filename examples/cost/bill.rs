@@ -48,7 +48,7 @@ pub(crate) struct Prices {
     /// CloudWatch: a dashboard for a month
     #[arg(long, default_value_t = 3.00)]
     pub(crate) dashboard_month: f64,
-    /// Alarms; as many as the template has, and one more for each further log group
+    /// Alarms; as many as the template has, the optional ones too, a composite one as five. Each subscribed group has three more
     #[arg(long, default_value_t = template_alarms())]
     pub(crate) alarms: f64,
     /// Custom metrics; as many as the function writes
@@ -59,9 +59,11 @@ pub(crate) struct Prices {
     pub(crate) request_metrics: f64,
 }
 
-/// Counts the alarms of the stack, the optional ones too.
+/// Counts the alarms of the stack, the optional ones too. A composite alarm costs as much as five.
 fn template_alarms() -> f64 {
-    include_str!("../../template.yaml").matches("Type: AWS::CloudWatch::Alarm\n").count() as f64
+    let template = include_str!("../../template.yaml");
+    let count = |kind: &str| template.matches(&format!("Type: AWS::CloudWatch::{kind}\n")).count();
+    (count("Alarm") + 5 * count("CompositeAlarm")) as f64
 }
 
 /// Counts what an invocation writes: the function's metrics have one dimension, its name.
