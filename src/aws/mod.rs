@@ -109,7 +109,8 @@ impl AwsError {
 
     /// Returns whether the service does not know what it was asked.
     fn is_unknown_operation(&self) -> bool {
-        ["UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented", "InternalFailure"]
+        // The last is what a stand-in for AWS says.
+        ["UnknownOperationException", "InvalidAction", "NotImplemented", "InvalidOperationException"]
             .iter()
             .any(|code| self.is_code(code))
             || matches!(self, Self::Refused { status: StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED, .. })

@@ -85,7 +85,8 @@ fn the_table_of_metrics_names_every_metric_with_its_unit_and_no_other() {
         .map(|metric| (metric["Name"].as_str().expect("a name"), metric["Unit"].as_str().expect("a unit")))
         .collect();
     let check = Report::default().metrics().into_iter();
-    let of_others = redrive::Books::default().metrics().chain(subscriber::Books::default().metrics()).chain(check);
+    let redriven = redrive::Books::default();
+    let of_others = redriven.metrics().chain(subscriber::Books::default().metrics()).chain(check);
     let of_others: Vec<_> = of_others.map(|(name, unit, _)| (name, format!("{unit:?}"))).collect();
     written.extend(of_others.iter().map(|(name, unit)| (*name, unit.as_str())));
     documented.sort_unstable();
