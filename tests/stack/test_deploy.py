@@ -160,10 +160,11 @@ def stack(cloud, binary, token_endpoint, analytics_api):
     assert result.returncode == 0, f"{failures(cloud)}\n{result.stdout[-3000:]}{result.stderr[-3000:]}"
     deployed = Stack(cloud)
     # The stand-in judges GetParameters as if it named no parameter; what AWS judges it by is tested with the template's permissions.
-    cloud.client("iam").put_role_policy(
-        RoleName=deployed.resource("ForwarderRole"), PolicyName=STAND_IN,
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"}]}),
-    )  # fmt: skip
+    for role in ("ForwarderRole", "RedriveRole"):
+        cloud.client("iam").put_role_policy(
+            RoleName=deployed.resource(role), PolicyName=STAND_IN,
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"}]}),
+        )  # fmt: skip
     cloud.client("ssm").put_parameter(
         Name=deployed.outputs["CredentialsParameterName"],
         Type="SecureString",
@@ -421,7 +422,7 @@ def test_the_template_of_a_release_makes_the_same_stack(cloud, binary):
     for group in [*groups, "API-Gateway-Execution-Logs_z9y8x7w6v5/prod"]:
         cloud.client("logs").create_log_group(logGroupName=group)
     parameters = {
-        "CodeBucket": "releases", "Architecture": ARCHITECTURE, "AnalyticsUrl": "https://localhost/v1", "TokenUrl": "https://localhost/token",
+        "CodeBucket": "releases", "Name": "released", "Architecture": ARCHITECTURE, "AnalyticsUrl": "https://localhost/v1", "TokenUrl": "https://localhost/token",
         "LogGroupNames": f"-,{','.join(groups)}", "ExecutionLogStages": "z9y8x7w6v5/prod", "AlarmEmail": "you@example.com",
     }  # fmt: skip
     # The stand-in speaks no TLS, and knows no Fn::Split in a condition, where CloudFormation takes it: these lists are split here.
