@@ -52,7 +52,7 @@ pub(super) enum Met {
     Again(DeliveryError, Option<Duration>),
 }
 
-/// Shortest value of a header that is looked for in what an API says.
+/// Shortest value of a header of the settings that is looked for in what an API says.
 const MIN_SECRET: usize = 6;
 
 impl Delivery {
@@ -192,7 +192,8 @@ impl Delivery {
         let mut start = start.into_owned();
         let own = self.settings.headers.iter().filter_map(|(_, value)| value.to_str().ok());
         // A short value says nothing, and would be found everywhere.
-        for sent in own.chain([secret]).filter(|sent| sent.len() >= MIN_SECRET) {
+        let own = own.filter(|sent| sent.len() >= MIN_SECRET);
+        for sent in own.chain(Some(secret).filter(|secret| !secret.is_empty())) {
             start = start.replace(sent, REDACTED);
         }
         self.redactor.text(start.trim()).chars().take(MAX_SAID).collect()
