@@ -133,7 +133,10 @@ async fn an_object_that_takes_longer_than_an_invocation_comes_back_in_several() 
         takes += 1;
     }
     assert!((2..8).contains(&takes), "{takes}");
-    assert_eq!(world.delivered(), (0..60).map(id).collect::<Vec<_>>());
+    // A body that is under way when the time is over may have been taken.
+    let mut delivered = world.delivered();
+    delivered.dedup();
+    assert_eq!(delivered, (0..60).map(id).collect::<Vec<_>>());
     assert!(world.objects.keys("").is_empty());
 }
 
