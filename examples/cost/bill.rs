@@ -87,6 +87,8 @@ pub(crate) struct Bill {
     pub(crate) api_logs: f64,
     /// Firehose: what comes in.
     pub(crate) firehose: f64,
+    /// Firehose, where API Gateway writes to the stream itself, a record a call: paid instead of the API's own logs and the above.
+    pub(crate) firehose_direct: f64,
     /// Lambda: time.
     pub(crate) lambda_time: f64,
     /// Lambda: requests.
@@ -120,12 +122,14 @@ impl Bill {
 impl Prices {
     /// Bills a month of such days.
     pub(crate) fn month(&self, day: &Day, work: &Work, compression: f64) -> Bill {
-        let billed = (day.record_bytes / self.firehose_rounding).ceil() * self.firehose_rounding;
+        let billed = |record: f64| (record / self.firehose_rounding).ceil() * self.firehose_rounding;
+        let line = day.logged_bytes / day.calls;
         let compressed = day.records * day.record_bytes;
         let month = |dollars: f64| dollars * MONTH_DAYS;
         Bill {
             api_logs: month(day.logged_bytes / 1e9 * self.logs_gb),
-            firehose: month(day.records * billed / 1e9 * self.firehose_gb),
+            firehose: month(day.records * billed(day.record_bytes) / 1e9 * self.firehose_gb),
+            firehose_direct: month(day.calls * billed(line) / 1e9 * self.firehose_gb),
             lambda_time: month(work.gb_seconds * self.lambda_gb_second),
             lambda_requests: month(day.invocations / 1e6 * self.lambda_million_requests),
             own_log: month(day.invocations * OWN_LOG_BYTES / 1e9 * self.logs_gb),
@@ -179,6 +183,8 @@ mod tests {
         near(bill.api_logs, 30.0 * 400.0);
         // 10,000,000 records of 10,000 bytes, rounded up to 10,240.
         near(bill.firehose, 30.0 * 102.4 * 0.03);
+        // A record of one line each, rounded up to 5,120.
+        near(bill.firehose_direct, 30.0 * 5120.0 * 0.03);
         near(bill.lambda_time, 30.0 * work.gb_seconds * 0.00001);
         near(bill.lambda_requests, 30.0 * 0.02);
         near(bill.own_log, 30.0 * 0.35 * 0.5);

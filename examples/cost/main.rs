@@ -130,7 +130,7 @@ fn requests(days: &[(Day, Work)], out: &mut Page<impl Write>) -> io::Result<()> 
 
 fn bills(arguments: &Arguments, days: &[(Day, Work)], out: &mut Page<impl Write>) -> io::Result<()> {
     type Part = (&'static str, fn(&Bill) -> f64);
-    const PARTS: [Part; 13] = [
+    const PARTS: [Part; 15] = [
         ("Firehose", |bill| bill.firehose),
         ("Lambda, time", |bill| bill.lambda_time),
         ("Lambda, requests", |bill| bill.lambda_requests),
@@ -144,6 +144,8 @@ fn bills(arguments: &Arguments, days: &[(Day, Work)], out: &mut Page<impl Write>
         ("more with plain bodies", |bill| bill.transfer - bill.transfer_gzip),
         ("more if S3 keeps originals", |bill| bill.originals),
         ("the API's own logs, there anyway", |bill| bill.api_logs),
+        ("TOTAL with those logs", |bill| bill.total() + bill.api_logs),
+        ("TOTAL without them, API Gateway to the stream", |bill| bill.total() - bill.firehose + bill.firehose_direct),
     ];
     let bills: Vec<Bill> =
         days.iter().map(|(day, work)| arguments.prices.month(day, work, arguments.workload.body_compression)).collect();
