@@ -10,14 +10,12 @@ use apigw_log_forwarder::counts::Counts;
 use apigw_log_forwarder::firehose::{EventError, FirehoseEvent, FirehoseResponse};
 use apigw_log_forwarder::forwarder::Forwarder;
 use apigw_log_forwarder::log::Log;
-use apigw_log_forwarder::process::{
-    StartError, environment, epoch_milliseconds, refuse_to_start, start_log, write_out,
-};
+use apigw_log_forwarder::process::{StartError, environment, epoch_milliseconds, serve, start_log, write_out};
 use apigw_log_forwarder::retry::{self, Deadline};
 use apigw_log_forwarder::summary::Summary;
 use aws_config::BehaviorVersion;
 use futures_util::FutureExt;
-use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::{error, info};
@@ -26,21 +24,8 @@ use tracing::{error, info};
 async fn main() -> ExitCode {
     let settings = Settings::read(environment);
     let log = start_log(settings.as_ref().ok().and_then(|settings| settings.log_level));
-    let forwarder = match Box::pin(start(settings)).await {
-        Ok(forwarder) => forwarder,
-        Err(error) => {
-            refuse_to_start(&error).await;
-            return ExitCode::FAILURE;
-        }
-    };
-    let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| handle(&forwarder, &log, event).await);
-    match Runtime::new(handler).run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(reason = %error, "the Lambda runtime has ended");
-            ExitCode::FAILURE
-        }
-    }
+    let started = Box::pin(start(settings)).await;
+    Box::pin(serve(started, async |forwarder, event| handle(forwarder, &log, event).await)).await
 }
 
 /// Sets the clients up, if the settings are valid.

@@ -1,11 +1,14 @@
-//! What the processes of this package share: the log at the start, the one place where environment and clock are read, and how a
-//! process says that it cannot start.
+//! What the processes of this package share: the log at the start, the one place where environment and clock are read, and the
+//! loop that answers invocations.
 
-use std::fmt::Display;
 use std::io::Write;
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use http::Request;
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use thiserror::Error;
 use tracing::error;
 use tracing::level_filters::LevelFilter;
@@ -66,8 +69,29 @@ pub fn start_log(set: Option<LevelFilter>) -> Log {
     log
 }
 
+/// Answers invocations until the runtime ends; or, if the function cannot start, says why.
+pub async fn serve<F, T: Serialize>(
+    started: Result<F, StartError>,
+    handle: impl AsyncFn(&F, LambdaEvent<Box<RawValue>>) -> Result<T, Diagnostic>,
+) -> ExitCode {
+    let function = match started {
+        Ok(function) => function,
+        Err(error) => {
+            refuse_to_start(&error).await;
+            return ExitCode::FAILURE;
+        }
+    };
+    match Runtime::new(service_fn(async |event| handle(&function, event).await)).run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(reason = %error, "the Lambda runtime has ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Says why the function cannot start, in the log and to Lambda, whose invoker reads it there.
-pub async fn refuse_to_start(reason: &impl Display) {
+async fn refuse_to_start(reason: &StartError) {
     error!(%reason, "the function cannot start");
     let (Some(api), Ok(client)) = (environment("AWS_LAMBDA_RUNTIME_API"), Client::new(None)) else { return };
     let body = serde_json::json!({"errorType": "Runtime.InvalidSettings", "errorMessage": reason.to_string(), "stackTrace": []});

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use apigw_log_forwarder::config::RedriveSettings;
 use apigw_log_forwarder::log::Log;
-use apigw_log_forwarder::process::{environment, epoch_milliseconds, refuse_to_start, start_log, write_out};
+use apigw_log_forwarder::process::{environment, epoch_milliseconds, serve, start_log, write_out};
 use apigw_log_forwarder::redrive::{Books, Redrive};
 use apigw_log_forwarder::retry::{self, Deadline};
 use aws_config::BehaviorVersion;
 use futures_util::FutureExt;
-use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::error;
@@ -21,21 +21,8 @@ async fn main() -> ExitCode {
     let settings = RedriveSettings::read(environment);
     let log = start_log(settings.as_ref().ok().and_then(|(settings, _)| settings.log_level));
     let aws = aws_config::defaults(BehaviorVersion::latest());
-    let redrive = match Box::pin(Redrive::from_settings(settings, aws)).await {
-        Ok(redrive) => redrive,
-        Err(error) => {
-            refuse_to_start(&error).await;
-            return ExitCode::FAILURE;
-        }
-    };
-    let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| handle(&redrive, &log, event).await);
-    match Runtime::new(handler).run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(reason = %error, "the Lambda runtime has ended");
-            ExitCode::FAILURE
-        }
-    }
+    let started = Box::pin(Redrive::from_settings(settings, aws)).await;
+    Box::pin(serve(started, async |redrive, event| handle(redrive, &log, event).await)).await
 }
 
 /// Handles one event. After a fault of the function's own, all of its messages come again.

@@ -5,13 +5,11 @@ use std::time::Instant;
 
 use apigw_log_forwarder::config::SubscriberSettings;
 use apigw_log_forwarder::log::Log;
-use apigw_log_forwarder::process::{
-    StartError, environment, epoch_milliseconds, refuse_to_start, start_log, write_out,
-};
+use apigw_log_forwarder::process::{StartError, environment, epoch_milliseconds, serve, start_log, write_out};
 use apigw_log_forwarder::retry::{self, Deadline};
 use apigw_log_forwarder::subscriber::Subscriber;
 use aws_config::BehaviorVersion;
-use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::error;
@@ -20,21 +18,8 @@ use tracing::error;
 async fn main() -> ExitCode {
     let settings = SubscriberSettings::read(environment);
     let log = start_log(settings.as_ref().ok().and_then(|settings| settings.log_level));
-    let subscriber = match Box::pin(start(settings.map_err(StartError::Settings))).await {
-        Ok(subscriber) => subscriber,
-        Err(error) => {
-            refuse_to_start(&error).await;
-            return ExitCode::FAILURE;
-        }
-    };
-    let handler = service_fn(async |event: LambdaEvent<Box<RawValue>>| handle(&subscriber, &log, event).await);
-    match Runtime::new(handler).run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error!(reason = %error, "the Lambda runtime has ended");
-            ExitCode::FAILURE
-        }
-    }
+    let started = Box::pin(start(settings.map_err(StartError::Settings))).await;
+    Box::pin(serve(started, async |subscriber, event| handle(subscriber, &log, event).await)).await
 }
 
 async fn start(settings: Result<SubscriberSettings, StartError>) -> Result<Subscriber, StartError> {
